@@ -1,0 +1,74 @@
+// Package actor carries who acts through the context: from the HTTP
+// middleware or the command line, through services, into Temporal workflows
+// and activities (see propagator.go). Nothing else but the transaction
+// travels in the context.
+package actor
+
+import (
+	"context"
+	"time"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// Kind says what sort of actor it is.
+type Kind string
+
+// The kinds of actors.
+const (
+	User    Kind = "user"    // a person, by session or API token
+	System  Kind = "system"  // the appliance itself; Name says which part
+	Setup   Kind = "setup"   // the first-run wizard, before there are users
+	Console Kind = "console" // somebody with a shell on the machine
+)
+
+// Actor is who acts, in which tenant, from where.
+type Actor struct {
+	Kind     Kind   `json:"kind"`
+	ID       id.ID  `json:"id,omitzero"`
+	Name     string `json:"name"`
+	TenantID id.ID  `json:"tenant_id,omitzero"` // the active tenant; zero at provider level
+	// Session is the sign-in session or API token that authenticated it.
+	Session id.ID `json:"session,omitzero"`
+	// AuthenticatedAt is when the person last proved who they are.
+	AuthenticatedAt time.Time `json:"authenticated_at,omitzero"`
+	Address         string    `json:"address,omitempty"`
+	RequestID       string    `json:"request_id,omitempty"`
+	// BreakGlass is the emergency session that raises the actor's rights, if any.
+	BreakGlass id.ID `json:"break_glass,omitzero"`
+}
+
+type key struct{}
+
+// With returns a context in which a acts.
+func With(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, key{}, a)
+}
+
+// From tells who acts.
+func From(ctx context.Context) (Actor, bool) {
+	a, ok := ctx.Value(key{}).(Actor)
+	return a, ok && a.Kind != ""
+}
+
+// Require is From that fails with fault.Unauthenticated when nobody acts.
+func Require(ctx context.Context) (Actor, error) {
+	a, ok := From(ctx)
+	if !ok {
+		return Actor{}, fault.New(fault.Unauthenticated, "Sign in first.")
+	}
+	return a, nil
+}
+
+// AsSystem returns a context in which the named part of the appliance acts
+// for one tenant (zero: the provider level).
+func AsSystem(ctx context.Context, part string, tenant id.ID) context.Context {
+	return With(ctx, Actor{Kind: System, Name: part, TenantID: tenant})
+}
+
+// Check authorises the context's actor for a permission
+// (`domain:resource:action[:subtype]`). It returns fault.Forbidden with a
+// sentence, fault.Unauthenticated, or nil. Package permission supplies it;
+// domains below permission get it through their constructor.
+type Check func(ctx context.Context, permission string) error
