@@ -1,0 +1,81 @@
+package secret
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// FileRoot is a root key in a file only the appliance may read. It protects a
+// stolen database dump, not a stolen disk; an HSM does both.
+type FileRoot struct {
+	key  []byte
+	name string
+}
+
+// OpenFileRoot reads the key at path, or makes it (mode 0600) if there is none.
+// A file of another size is refused and left alone.
+func OpenFileRoot(path string) (*FileRoot, error) {
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err = createKey(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("root key: %w", err)
+	}
+	if len(key) != KeySize {
+		return nil, fmt.Errorf("root key %s has %d bytes instead of %d: restore it from a backup, it was damaged", path, len(key), KeySize)
+	}
+	sum := sha256.Sum256(key)
+	return &FileRoot{key: key, name: "file:" + hex.EncodeToString(sum[:4])}, nil
+}
+
+// createKey writes the key beside its place, syncs it and links it there, so
+// that a crash leaves either no key or a whole one.
+func createKey(path string) ([]byte, error) {
+	key := make([]byte, KeySize)
+	rand.Read(key)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".root-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(key)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Link(temp.Name(), path); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// Name implements RootKey.
+func (f *FileRoot) Name() string { return f.name }
+
+// Wrap implements RootKey.
+func (f *FileRoot) Wrap(_ context.Context, plaintext, aad []byte) ([]byte, error) {
+	aead, err := newAEAD(f.key)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(nil, nil, plaintext, aad), nil
+}
+
+// Unwrap implements RootKey.
+func (f *FileRoot) Unwrap(_ context.Context, wrapped, aad []byte) ([]byte, error) {
+	aead, err := newAEAD(f.key)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Open(nil, nil, wrapped, aad)
+}

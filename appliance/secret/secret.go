@@ -1,0 +1,174 @@
+// Package secret keeps what must never be read from the database alone:
+// Proxmox tokens, stack passphrases, second factors. It is envelope
+// encryption: each tenant has a data key, which is stored wrapped by the root
+// key (in the HSM where there is one, else in a file) and, for recovery,
+// encrypted to the recovery kit.
+//
+// Data is sealed with AES-256-GCM (NIST SP 800-38D) under a random nonce; the
+// additional data binds it to its tenant and purpose, so that a sealed value
+// copied to another row does not open.
+package secret
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// KeySize is the size of every symmetric key here, in bytes.
+const KeySize = 32
+
+const sealedVersion = 1
+
+// RootKey wraps data keys. It is a file key or a key inside an HSM.
+type RootKey interface {
+	// Name tells which root key it is; it is stored beside what it wrapped.
+	Name() string
+	// Wrap encrypts a data key, bound to aad.
+	Wrap(ctx context.Context, plaintext, aad []byte) ([]byte, error)
+	// Unwrap reverses Wrap. It fails when the key is another or absent.
+	Unwrap(ctx context.Context, wrapped, aad []byte) ([]byte, error)
+}
+
+// WrappedKey is a data key as it is stored.
+type WrappedKey struct {
+	Root    string // RootKey.Name
+	Wrapped []byte
+	Escrow  []byte // encrypted to the recovery kit; empty before there is one
+}
+
+// Store keeps wrapped keys, one per tenant; the zero id is the provider's.
+type Store interface {
+	// LoadKey returns false when the tenant has no key yet.
+	LoadKey(ctx context.Context, tenant id.ID) (WrappedKey, bool, error)
+	// AddKey stores k unless there is a key already, and returns the one stored.
+	AddKey(ctx context.Context, tenant id.ID, k WrappedKey) (WrappedKey, error)
+}
+
+// Keyring seals and opens. It is safe for concurrent use.
+type Keyring struct {
+	root   RootKey
+	store  Store
+	escrow func(plaintext []byte) ([]byte, error)
+
+	mu   sync.RWMutex
+	open map[id.ID]cipher.AEAD
+}
+
+// NewKeyring returns a keyring over a root key and a store. escrow, which may
+// be nil, encrypts a new data key to the recovery kit.
+func NewKeyring(root RootKey, store Store, escrow func([]byte) ([]byte, error)) *Keyring {
+	return &Keyring{root: root, store: store, escrow: escrow, open: map[id.ID]cipher.AEAD{}}
+}
+
+// Seal encrypts plaintext for a tenant and a purpose such as
+// "connection/<id>/token". It returns fault.Unavailable when the root key
+// cannot be used.
+func (k *Keyring) Seal(ctx context.Context, tenant id.ID, purpose string, plaintext []byte) ([]byte, error) {
+	aead, err := k.dataKey(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal([]byte{sealedVersion}, nil, plaintext, additional(tenant, purpose)), nil
+}
+
+// Open reverses Seal for the same tenant and purpose. Anything else, or a
+// changed byte, is fault.Internal.
+func (k *Keyring) Open(ctx context.Context, tenant id.ID, purpose string, sealed []byte) ([]byte, error) {
+	if len(sealed) == 0 || sealed[0] != sealedVersion {
+		return nil, fault.New(fault.Internal, "A stored secret has an unknown form. Restore it from a backup or enter it again.")
+	}
+	aead, err := k.dataKey(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := aead.Open(nil, nil, sealed[1:], additional(tenant, purpose))
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "A stored secret cannot be decrypted. Enter it again.")
+	}
+	return plaintext, nil
+}
+
+// Forget drops the unwrapped keys from memory, e.g. when the HSM was sealed.
+func (k *Keyring) Forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.open)
+}
+
+func (k *Keyring) dataKey(ctx context.Context, tenant id.ID) (cipher.AEAD, error) {
+	k.mu.RLock()
+	aead, ok := k.open[tenant]
+	k.mu.RUnlock()
+	if ok {
+		return aead, nil
+	}
+	wrapped, ok, err := k.store.LoadKey(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if wrapped, err = k.addKey(ctx, tenant); err != nil {
+			return nil, err
+		}
+	}
+	return k.unwrap(ctx, tenant, wrapped)
+}
+
+func (k *Keyring) addKey(ctx context.Context, tenant id.ID) (WrappedKey, error) {
+	plaintext := make([]byte, KeySize)
+	rand.Read(plaintext)
+	wrapped, err := k.root.Wrap(ctx, plaintext, additional(tenant, "data key"))
+	if err != nil {
+		return WrappedKey{}, fault.Wrap(fault.Unavailable, err, "The root key cannot be used, so nothing can be encrypted. See System health.")
+	}
+	made := WrappedKey{Root: k.root.Name(), Wrapped: wrapped}
+	if k.escrow != nil {
+		if made.Escrow, err = k.escrow(plaintext); err != nil {
+			return WrappedKey{}, err
+		}
+	}
+	return k.store.AddKey(ctx, tenant, made)
+}
+
+func (k *Keyring) unwrap(ctx context.Context, tenant id.ID, w WrappedKey) (cipher.AEAD, error) {
+	if w.Root != k.root.Name() {
+		return nil, fault.New(fault.Unavailable, "Secrets are protected by the root key %q, and this appliance runs with %q. Attach the right key or restore with the recovery kit.", w.Root, k.root.Name())
+	}
+	plaintext, err := k.root.Unwrap(ctx, w.Wrapped, additional(tenant, "data key"))
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "The root key cannot be used, so stored secrets cannot be read. See System health.")
+	}
+	aead, err := newAEAD(plaintext)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.open[tenant] = aead
+	return aead, nil
+}
+
+// Reveal returns a tenant's data key itself, for escrow to a new recovery kit.
+func (k *Keyring) Reveal(ctx context.Context, tenant id.ID, w WrappedKey) ([]byte, error) {
+	return k.root.Unwrap(ctx, w.Wrapped, additional(tenant, "data key"))
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// additional is unambiguous: both parts carry their length.
+func additional(tenant id.ID, purpose string) []byte {
+	return fmt.Appendf(nil, "nimbus/1 %s %d:%s", tenant.Hex(), len(purpose), purpose)
+}
