@@ -1,0 +1,128 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"nimbus/appliance/fault"
+)
+
+// Database is the name of the application's database.
+const Database = "nimbus"
+
+// minimumVersion is the oldest Postgres that grants roles without inheritance
+// (`server_version_num`).
+const minimumVersion = 160000
+
+// Passwords are the secrets of the two login roles.
+type Passwords struct {
+	App   string `json:"app"`
+	Owner string `json:"owner"`
+}
+
+// Bootstrap makes the roles and the database through a login that may create
+// both, and returns how to reach them. Doing it again sets the passwords and
+// changes nothing else. It returns fault.Unavailable when the server cannot be
+// reached and fault.Invalid when it is too old or the login may not.
+func Bootstrap(ctx context.Context, adminDSN string, p Passwords) (Config, error) {
+	return BootstrapNamed(ctx, adminDSN, Database, p)
+}
+
+// BootstrapNamed is Bootstrap with another database name, for tests and for
+// servers that several appliances share.
+func BootstrapNamed(ctx context.Context, adminDSN, database string, p Passwords) (Config, error) {
+	cfg, err := pgx.ParseConfig(adminDSN)
+	if err != nil {
+		return Config{}, fault.Wrap(fault.Invalid, err, "The database address cannot be read. It looks like postgres://user:password@host:5432/postgres.")
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return Config{}, fault.Wrap(fault.Unavailable, err, "The database cannot be reached: %v", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := checkServer(ctx, conn); err != nil {
+		return Config{}, err
+	}
+	if err := makeRoles(ctx, conn, p); err != nil {
+		return Config{}, err
+	}
+	if err := makeDatabase(ctx, conn, database); err != nil {
+		return Config{}, err
+	}
+	return Config{
+		AppDSN:   loginDSN(cfg, appRole, p.App, database),
+		OwnerDSN: loginDSN(cfg, ownerRole, p.Owner, database),
+	}, nil
+}
+
+func checkServer(ctx context.Context, conn *pgx.Conn) error {
+	var version int
+	var may bool
+	err := conn.QueryRow(ctx, `select current_setting('server_version_num')::int,
+		(select rolsuper or (rolcreaterole and rolcreatedb) from pg_roles where rolname = current_user)`).Scan(&version, &may)
+	if err != nil {
+		return Fault(err)
+	}
+	if version < minimumVersion {
+		return fault.New(fault.Invalid, "The server is PostgreSQL %d. Nimbus needs 16 or newer.", version/10000)
+	}
+	if !may {
+		return fault.New(fault.Invalid, "This login may not create roles and databases. Use one with CREATEROLE and CREATEDB.")
+	}
+	return nil
+}
+
+func makeRoles(ctx context.Context, conn *pgx.Conn, p Passwords) error {
+	const lock = `select pg_advisory_xact_lock(7017280452245743464);` // two appliances on one server
+	script := lock + roleSQL(coreRole, "nologin") +
+		roleSQL(ownerRole, "login createrole nobypassrls password "+quote(p.Owner)) +
+		roleSQL(appRole, "login noinherit nobypassrls password "+quote(p.App)) +
+		fmt.Sprintf(`grant %s to %s with inherit false, set true; grant %s to current_user with set true;`, coreRole, appRole, ownerRole)
+	_, err := conn.Exec(ctx, "begin;"+script+"commit;", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "The roles of Nimbus could not be made: %v", err)
+	}
+	return nil
+}
+
+func roleSQL(role, options string) string {
+	return fmt.Sprintf(`do $do$ begin if not exists (select from pg_roles where rolname = '%[1]s') then create role %[1]s; end if; end $do$;
+alter role %[1]s %[2]s;`, role, options)
+}
+
+func makeDatabase(ctx context.Context, conn *pgx.Conn, database string) error {
+	var exists bool
+	if err := conn.QueryRow(ctx, `select exists (select from pg_database where datname = $1)`, database).Scan(&exists); err != nil {
+		return Fault(err)
+	}
+	name := pgx.Identifier{database}.Sanitize()
+	if !exists {
+		if _, err := conn.Exec(ctx, fmt.Sprintf(`create database %s owner %s encoding 'UTF8' template template0`, name, ownerRole)); err != nil {
+			return fault.Wrap(fault.Invalid, err, "The database could not be made: %v", err)
+		}
+	}
+	_, err := conn.Exec(ctx, fmt.Sprintf(`revoke all on database %[1]s from public; grant connect on database %[1]s to %[2]s`, name, appRole), pgx.QueryExecModeSimpleProtocol)
+	return Fault(err)
+}
+
+// loginDSN is the address of cfg with another login, as keyword/value pairs.
+func loginDSN(cfg *pgx.ConnConfig, user, password, database string) string {
+	mode := "disable"
+	if cfg.TLSConfig != nil {
+		mode = "require"
+		if !cfg.TLSConfig.InsecureSkipVerify {
+			mode = "verify-full"
+		}
+	}
+	return fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=%s",
+		keyword(cfg.Host), cfg.Port, user, keyword(password), keyword(database), mode)
+}
+
+func keyword(v string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(v) + "'"
+}
+
+func quote(v string) string { return "'" + strings.ReplaceAll(v, "'", "''") + "'" }

@@ -1,0 +1,285 @@
+// Package db is the way to Postgres: the pool, the transaction in the
+// context, and the one migration history over the core schema and every
+// tenant's schema.
+//
+// Isolation is the database's job. The application logs in as nimbus_app,
+// which owns nothing, bypasses nothing and can see no schema of ours. Core
+// and Tenant begin a transaction and take, for that transaction only, the
+// role and search path of the provider level or of one tenant. Code that
+// forgets to gets an error from Postgres, not somebody else's rows.
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// Roles and schemas of the application's database.
+const (
+	CoreSchema = "core"
+	coreRole   = "nimbus_core"
+	ownerRole  = "nimbus_owner"
+	appRole    = "nimbus_app"
+)
+
+// TenantSchema is the name of a tenant's schema and of its role.
+func TenantSchema(tenant id.ID) string { return "tenant_" + tenant.Hex() }
+
+// Config says how to reach the database.
+type Config struct {
+	AppDSN   string // as nimbus_app
+	OwnerDSN string // as nimbus_owner: migrations and new tenants
+	MaxConns int32  // of the application's pool; 0 means 12
+	Logger   *slog.Logger
+}
+
+// DB is the application's database.
+type DB struct {
+	app    *pgxpool.Pool
+	owner  *pgxpool.Pool
+	logger *slog.Logger
+}
+
+// Open makes the pools and checks that the server answers. It returns
+// fault.Unavailable when it does not.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = 12
+	}
+	app, err := openPool(ctx, cfg.AppDSN, cfg.MaxConns)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := openPool(ctx, cfg.OwnerDSN, 2)
+	if err != nil {
+		app.Close()
+		return nil, err
+	}
+	d := &DB{app: app, owner: owner, logger: cfg.Logger}
+	if err := d.Ready(ctx); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func openPool(ctx context.Context, dsn string, size int32) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The database address cannot be read.")
+	}
+	cfg.MaxConns = size
+	cfg.MinConns = 0
+	cfg.MaxConnIdleTime = 2 * time.Minute
+	cfg.MaxConnLifetime = 30 * time.Minute
+	// The same text means another table in each tenant: cache only what the
+	// parameters look like, and keep no plans on the server.
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "The database cannot be reached.")
+	}
+	return pool, nil
+}
+
+// Ready is nil when the database answers, else fault.Unavailable.
+func (d *DB) Ready(ctx context.Context) error {
+	if err := d.app.Ping(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "The database does not answer.")
+	}
+	return nil
+}
+
+// Close ends all connections. A second Close does nothing.
+func (d *DB) Close() {
+	d.app.Close()
+	d.owner.Close()
+}
+
+// Core runs fn in a transaction at the provider level: role nimbus_core,
+// schema core. Inside a transaction of a tenant it joins it and changes the
+// role for the duration of fn. When fn fails nothing it did remains.
+func (d *DB) Core(ctx context.Context, fn func(ctx context.Context) error) error {
+	return d.run(ctx, scope{role: coreRole, schema: CoreSchema}, fn)
+}
+
+// Tenant runs fn in a transaction of one tenant: its role, its schema. It
+// joins a surrounding transaction of the same tenant or of the provider level
+// and refuses one of another tenant with fault.Internal.
+func (d *DB) Tenant(ctx context.Context, tenant id.ID, fn func(ctx context.Context) error) error {
+	if tenant.IsZero() {
+		return fault.New(fault.Internal, "No tenant is chosen.")
+	}
+	return d.run(ctx, scope{role: TenantSchema(tenant), schema: TenantSchema(tenant), tenant: tenant}, fn)
+}
+
+// OnCommit runs fn after the surrounding transaction was committed, in the
+// order of registration; without one it runs at once.
+func OnCommit(ctx context.Context, fn func()) {
+	t, ok := ctx.Value(txKey{}).(*transaction)
+	if !ok {
+		fn()
+		return
+	}
+	t.state.onCommit = append(t.state.onCommit, fn)
+}
+
+// Querier is what store.go files need of a transaction.
+type Querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error)
+}
+
+// Tx returns the transaction of the context. Without one it returns a Querier
+// on which everything fails: queries run inside Core or Tenant only.
+func Tx(ctx context.Context) Querier {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok {
+		return t.tx
+	}
+	return noTx{}
+}
+
+type txKey struct{}
+
+type scope struct {
+	role, schema string
+	tenant       id.ID
+}
+
+// use takes the scope for the rest of the transaction.
+func (s scope) use() string {
+	return fmt.Sprintf(`set local role %s; set local search_path = %s, pg_temp`,
+		pgx.Identifier{s.role}.Sanitize(), pgx.Identifier{s.schema}.Sanitize())
+}
+
+type transaction struct {
+	tx    pgx.Tx
+	scope scope
+	state *state
+}
+
+// state is what the nested scopes of one transaction share.
+type state struct {
+	onCommit []func()
+	failed   error
+}
+
+func (d *DB) run(ctx context.Context, s scope, fn func(ctx context.Context) error) error {
+	if outer, ok := ctx.Value(txKey{}).(*transaction); ok {
+		return outer.nested(ctx, s, fn)
+	}
+	tx, err := d.app.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin; " + s.use()})
+	if err != nil {
+		return Fault(err)
+	}
+	t := &transaction{tx: tx, scope: s, state: &state{}}
+	defer t.rollback(ctx)
+	if err := fn(context.WithValue(ctx, txKey{}, t)); err != nil {
+		return Fault(err)
+	}
+	return t.commit(ctx)
+}
+
+// commit refuses when a nested scope failed, even if its error was dropped on
+// the way: nothing is ever half-done.
+func (t *transaction) commit(ctx context.Context) error {
+	if t.state.failed != nil {
+		return t.state.failed
+	}
+	if err := t.tx.Commit(ctx); err != nil {
+		return Fault(err)
+	}
+	for _, after := range t.state.onCommit {
+		after()
+	}
+	return nil
+}
+
+// rollback ends the transaction even when the caller's context is over; after
+// a commit it does nothing.
+func (t *transaction) rollback(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = t.tx.Rollback(ctx)
+}
+
+// nested runs fn in the scope asked for and comes back to the surrounding one.
+// A tenant is remembered while at the provider level, so that no other tenant
+// can follow in the same transaction.
+func (t *transaction) nested(ctx context.Context, s scope, fn func(ctx context.Context) error) error {
+	if !s.tenant.IsZero() && !t.scope.tenant.IsZero() && s.tenant != t.scope.tenant {
+		return fault.New(fault.Internal, "A transaction of one tenant asked for another tenant's data.")
+	}
+	if s.role == t.scope.role {
+		return fn(ctx)
+	}
+	if s.tenant.IsZero() {
+		s.tenant = t.scope.tenant
+	}
+	if err := t.take(ctx, s); err != nil {
+		return err
+	}
+	inner := &transaction{tx: t.tx, scope: s, state: t.state}
+	err := fn(context.WithValue(ctx, txKey{}, inner))
+	if err == nil {
+		err = t.take(ctx, t.scope)
+	}
+	if err != nil {
+		t.state.failed = Fault(err)
+	}
+	return t.state.failed
+}
+
+func (t *transaction) take(ctx context.Context, s scope) error {
+	_, err := t.tx.Exec(ctx, s.use(), pgx.QueryExecModeSimpleProtocol)
+	return Fault(err)
+}
+
+// Fault turns an error of Postgres into a fault: unique violations are
+// Conflict, missing rows NotFound, a server that is away or full Unavailable.
+// Other faults and nil pass unchanged.
+func Fault(err error) error {
+	var f *fault.Error
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.Wrap(fault.NotFound, err, "It does not exist, or it is not yours.")
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return fault.Wrap(fault.Unavailable, err, "The database does not answer. Try again in a moment.")
+	}
+	return byCode(pg)
+}
+
+// byCode follows PostgreSQL's appendix A, error codes.
+func byCode(pg *pgconn.PgError) error {
+	switch {
+	case pg.Code == "23505":
+		return fault.Wrap(fault.Conflict, pg, "Something with this name or key exists already.")
+	case pg.Code == "23503":
+		return fault.Wrap(fault.Conflict, pg, "It is still in use, or what it refers to does not exist.")
+	case pg.Code == "40001" || pg.Code == "40P01":
+		return fault.Wrap(fault.Conflict, pg, "Somebody else changed the same thing at the same time. Try again.")
+	case pg.Code[:2] == "53" || pg.Code[:2] == "57" || pg.Code[:2] == "58" || pg.Code[:2] == "08":
+		return fault.Wrap(fault.Unavailable, pg, "The database cannot accept this now (%s). See System health.", pg.Message)
+	}
+	return fault.Wrap(fault.Internal, pg, "The database refused an operation.")
+}

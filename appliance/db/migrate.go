@@ -1,0 +1,261 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// Migration is one step of the history. Its file, in a domain's migrations
+// folder, is named `20261124T093000_deployment.sql` and has a section
+// `-- core`, a section `-- tenant`, or both. In the tenant section `{{tenant}}`
+// stands for the tenant's id: every table there has the column
+// `tenant_id uuid not null default '{{tenant}}'`.
+//
+// Row-level security, its policy and the grants are not written in
+// migrations; the migrator puts them on every table. A table whose comment
+// begins with "append-only" can be read and inserted into, nothing else.
+type Migration struct {
+	Version string // the timestamp, 20261124T093000
+	Name    string
+	Core    string
+	Tenant  string
+	Sum     string // SHA-256 of the file, hex
+}
+
+var migrationName = regexp.MustCompile(`^(\d{8}T\d{6})_([a-z0-9_]+)\.sql$`)
+
+// ReadMigrations reads the folder `migrations` of each file system and returns
+// one history, oldest first. A malformed name or a version used twice is an
+// error.
+func ReadMigrations(domains ...fs.FS) ([]Migration, error) {
+	var all []Migration
+	for _, domain := range domains {
+		files, err := fs.Glob(domain, "migrations/*.sql")
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			m, err := readMigration(domain, file)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b Migration) int { return cmp.Compare(a.Version, b.Version) })
+	for i := 1; i < len(all); i++ {
+		if all[i].Version == all[i-1].Version {
+			return nil, fmt.Errorf("migrations %s and %s have the same version %s", all[i-1].Name, all[i].Name, all[i].Version)
+		}
+	}
+	return all, nil
+}
+
+func readMigration(domain fs.FS, file string) (Migration, error) {
+	parts := migrationName.FindStringSubmatch(path.Base(file))
+	if parts == nil {
+		return Migration{}, fmt.Errorf("migration %s: the name must look like 20261124T093000_domain.sql", file)
+	}
+	text, err := fs.ReadFile(domain, file)
+	if err != nil {
+		return Migration{}, err
+	}
+	sum := sha256.Sum256(text)
+	m := Migration{Version: parts[1], Name: parts[2], Sum: hex.EncodeToString(sum[:])}
+	section := (*string)(nil)
+	for line := range strings.Lines(string(text)) {
+		switch strings.TrimSpace(line) {
+		case "-- core":
+			section = &m.Core
+		case "-- tenant":
+			section = &m.Tenant
+		default:
+			if section == nil {
+				return Migration{}, fmt.Errorf("migration %s: begin with a line `-- core` or `-- tenant`", file)
+			}
+			*section += line
+		}
+	}
+	return m, nil
+}
+
+const historyTable = `
+create schema if not exists core;
+grant usage on schema core to nimbus_core;
+create table if not exists core.schema_migration (
+  scope      text not null,
+  version    text not null,
+  name       text not null,
+  sum        text not null,
+  applied_at timestamptz not null default now(),
+  primary key (scope, version)
+)`
+
+// migrationLock is the advisory lock that lets one node migrate at a time.
+const migrationLock = 0x6e696d627573
+
+// Migrate brings the core schema and every tenant's schema to the newest
+// version. Each scope moves in one transaction, so that a kill leaves it at
+// the old or the new version and the next start goes on. A history newer than
+// this binary, or an edited migration, is refused with fault.Conflict.
+func (d *DB) Migrate(ctx context.Context, history []Migration) error {
+	conn, err := d.owner.Acquire(ctx)
+	if err != nil {
+		return Fault(err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock($1)`, migrationLock); err != nil {
+		return Fault(err)
+	}
+	defer conn.Exec(context.WithoutCancel(ctx), `select pg_advisory_unlock($1)`, migrationLock)
+	if _, err := conn.Exec(ctx, historyTable, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return Fault(err)
+	}
+	scopes, err := migrationScopes(ctx, conn.Conn())
+	if err != nil {
+		return err
+	}
+	for _, s := range scopes {
+		if err := d.migrateScope(ctx, conn.Conn(), s, history); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// migrationScopes lists core first and then every tenant's schema.
+func migrationScopes(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	rows, _ := conn.Query(ctx, `select distinct scope from core.schema_migration where scope <> 'core' order by 1`)
+	tenants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return append([]string{CoreSchema}, tenants...), Fault(err)
+}
+
+func (d *DB) migrateScope(ctx context.Context, conn *pgx.Conn, scope string, history []Migration) error {
+	pending, err := pendingMigrations(ctx, conn, scope, history)
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	d.logger.Info("migrating", "scope", scope, "migrations", len(pending))
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return Fault(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	if _, err := tx.Exec(ctx, scopeSQL(scope, pending), pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fault.Wrap(fault.Internal, err, "The database schema %s could not be brought up to date; it is unchanged.", scope)
+	}
+	return Fault(tx.Commit(ctx))
+}
+
+// pendingMigrations compares what was applied with the history.
+func pendingMigrations(ctx context.Context, conn *pgx.Conn, scope string, history []Migration) ([]Migration, error) {
+	rows, _ := conn.Query(ctx, `select version, sum from core.schema_migration where scope = $1`, scope)
+	type row struct{ Version, Sum string }
+	applied, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+	if err != nil {
+		return nil, Fault(err)
+	}
+	sums := map[string]string{}
+	for _, a := range applied {
+		sums[a.Version] = a.Sum
+	}
+	var pending []Migration
+	for _, m := range history {
+		sum, done := sums[m.Version]
+		if done && sum != m.Sum {
+			return nil, fault.New(fault.Conflict, "Migration %s_%s was edited after it was applied. Install the release that made this database.", m.Version, m.Name)
+		}
+		if !done {
+			pending = append(pending, m)
+		}
+		delete(sums, m.Version)
+	}
+	if len(sums) > 0 {
+		return nil, fault.New(fault.Conflict, "This database was made by a newer Nimbus (%d unknown migrations). Install that release again; going back is not possible.", len(sums))
+	}
+	return pending, nil
+}
+
+// scopeSQL is everything one scope needs, as one script for one round trip.
+func scopeSQL(scope string, pending []Migration) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "set local search_path = %s, pg_temp;\n", pgx.Identifier{scope}.Sanitize())
+	for _, m := range pending {
+		text := m.Core
+		if scope != CoreSchema {
+			text = strings.ReplaceAll(m.Tenant, "{{tenant}}", strings.TrimPrefix(scope, "tenant_"))
+		}
+		fmt.Fprintf(&b, "%s;\ninsert into core.schema_migration (scope, version, name, sum) values ('%s', '%s', '%s', '%s');\n",
+			text, scope, m.Version, m.Name, m.Sum)
+	}
+	b.WriteString(protectSQL(scope))
+	return b.String()
+}
+
+// protectSQL puts grants on every table of a scope, and on a tenant's tables
+// forced row-level security with a policy that names the tenant literally: no
+// setting can be forged.
+func protectSQL(scope string) string {
+	role, policy := coreRole, ""
+	if scope != CoreSchema {
+		role = scope
+		policy = fmt.Sprintf(`
+    execute format('alter table %%s enable row level security', t.name);
+    execute format('alter table %%s force row level security', t.name);
+    if not exists (select from pg_policy where polrelid = t.oid and polname = 'tenant') then
+      execute format('create policy tenant on %%s using (tenant_id = %%L) with check (tenant_id = %%2$L)', t.name, '%s');
+    end if;`, strings.TrimPrefix(scope, "tenant_"))
+	}
+	return fmt.Sprintf(`
+do $protect$
+declare t record;
+begin
+  for t in select c.oid, c.oid::regclass::text as name,
+                  case when obj_description(c.oid, 'pg_class') like 'append-only%%' then 'select, insert' else 'select, insert, update, delete' end as rights
+             from pg_class c where c.relnamespace = '%s'::regnamespace and c.relkind in ('r', 'p') and c.relname <> 'schema_migration' loop%s
+    execute format('grant %%s on %%s to %s', t.rights, t.name);
+  end loop;
+end $protect$;
+grant usage on all sequences in schema %s to %s;`, scope, policy, role, scope, role)
+}
+
+// AddTenant makes the role, the schema and all tables of a tenant in one
+// transaction. Doing it again for the same tenant changes nothing.
+func (d *DB) AddTenant(ctx context.Context, tenant id.ID, history []Migration) error {
+	scope := TenantSchema(tenant)
+	return pgx.BeginFunc(ctx, d.owner, func(tx pgx.Tx) error {
+		var exists bool
+		err := tx.QueryRow(ctx, `select exists (select from core.schema_migration where scope = $1)`, scope).Scan(&exists)
+		if err != nil || exists {
+			return Fault(err)
+		}
+		script := fmt.Sprintf(`create role %[1]s nologin; grant %[1]s to %[2]s with inherit false, set true;
+create schema %[1]s; grant usage on schema %[1]s to %[1]s; `, scope, appRole) + scopeSQL(scope, history)
+		_, err = tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol)
+		return Fault(err)
+	})
+}
+
+// DropTenant removes a tenant's schema, with everything in it, and its role.
+// A tenant that has none is not an error.
+func (d *DB) DropTenant(ctx context.Context, tenant id.ID) error {
+	scope := TenantSchema(tenant)
+	return pgx.BeginFunc(ctx, d.owner, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf(`drop schema if exists %[1]s cascade; drop role if exists %[1]s;
+delete from core.schema_migration where scope = '%[1]s'`, scope), pgx.QueryExecModeSimpleProtocol)
+		return Fault(err)
+	})
+}
