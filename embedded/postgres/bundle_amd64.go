@@ -1,0 +1,9 @@
+package postgres
+
+import "embed"
+
+// archives holds the lock file always, and the archive with its checksum when they were
+// fetched before the build.
+//
+//go:embed bundle/postgres-linux-amd64*
+var archives embed.FS
