@@ -67,7 +67,7 @@ func install(binDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	final := filepath.Join(binDir, bundled.Version+"-"+sum[:8])
+	final := filepath.Join(binDir, BundleID())
 	if _, err := os.Stat(filepath.Join(final, unpackedMark)); err == nil {
 		return final, nil
 	}

@@ -12,6 +12,9 @@ var sharedBin string
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	if sharedBin = os.Getenv("NIMBUS_TEST_PG_BIN"); sharedBin != "" {
+		return m.Run() // we are the helper of a test
+	}
 	dir, err := os.MkdirTemp("", "nimbus-pg-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -189,6 +189,15 @@ func (s *Server) AdminDSN(database string) string {
 // Version returns the version of the packed Postgres, such as "18.4".
 func Version() string { return bundled.short() }
 
+// BundleID names the packed binaries: version and the start of their checksum, or "none".
+func BundleID() string {
+	_, sum, err := bundleBytes()
+	if err != nil {
+		return "none"
+	}
+	return bundled.Version + "-" + sum[:8]
+}
+
 func (s *Server) current() *running {
 	s.mu.Lock()
 	defer s.mu.Unlock()
