@@ -1,0 +1,47 @@
+import { Routes } from '@angular/router';
+
+import { signedIn } from '@core/session/guards';
+
+/** Every page of the interface; each feature keeps its own routes in its folder. */
+export const routes: Routes = [
+  {
+    path: 'sign-in',
+    loadComponent: () => import('./features/identity/sign-in').then((m) => m.SignIn),
+  },
+  {
+    path: '',
+    canActivate: [signedIn],
+    loadComponent: () => import('./shell/shell').then((m) => m.Shell),
+    children: [
+      {
+        path: '',
+        pathMatch: 'full',
+        loadComponent: () => import('./features/dashboard/dashboard').then((m) => m.Dashboard),
+      },
+      {
+        path: 'inventory',
+        loadChildren: () => import('./features/inventory/inventory.routes').then((m) => m.routes),
+      },
+      {
+        path: 'connections',
+        loadChildren: () => import('./features/connections/connections.routes').then((m) => m.routes),
+      },
+      {
+        path: 'stacks',
+        loadChildren: () => import('./features/stacks/stacks.routes').then((m) => m.routes),
+      },
+      {
+        path: 'deployments',
+        loadChildren: () => import('./features/deployments/deployments.routes').then((m) => m.routes),
+      },
+      {
+        path: 'approvals',
+        loadChildren: () => import('./features/approvals/approvals.routes').then((m) => m.routes),
+      },
+      {
+        path: '**',
+        loadComponent: () => import('./shell/not-found').then((m) => m.NotFound),
+      },
+    ],
+  },
+];

@@ -1,0 +1,51 @@
+import { ChangeDetectionStrategy, Component, input, output } from '@angular/core';
+
+import { Problem } from '../api/problem';
+import { Icon } from '../icon/icon';
+
+/** Shows a Problem where it happened, with its request number and, if wanted, a retry. */
+@Component({
+  selector: 'nb-problem',
+  imports: [Icon],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  host: { role: 'alert' },
+  template: `
+    @if (problem(); as it) {
+      <div class="notice tone-bad">
+        <nb-icon name="error" />
+        <div class="text">
+          <p>{{ it.message }}</p>
+          @for (field of it.fields; track field.location) {
+            <p class="small-text">
+              <code>{{ field.location }}</code> {{ field.message }}
+            </p>
+          }
+          @if (it.retryAfter; as seconds) {
+            <p class="small-text soft" i18n>Try again in {{ seconds }} seconds.</p>
+          }
+          @if (it.requestId; as id) {
+            <p class="small-text soft" i18n>Request <code>{{ id }}</code></p>
+          }
+        </div>
+        @if (retryable()) {
+          <button type="button" class="button small" (click)="retry.emit()" i18n>Try again</button>
+        }
+      </div>
+    }
+  `,
+  styles: `
+    :host {
+      display: block;
+    }
+    .text {
+      flex: 1;
+      min-width: 0;
+      overflow-wrap: anywhere;
+    }
+  `,
+})
+export class ProblemNotice {
+  readonly problem = input.required<Problem | null>();
+  readonly retryable = input(false);
+  readonly retry = output();
+}

@@ -1,0 +1,116 @@
+import { DestroyRef, Injectable, inject, signal } from '@angular/core';
+import type { Socket } from 'socket.io-client';
+
+/** What the server tells: one envelope for every type. */
+export interface LiveEvent<T = unknown> {
+  type: LiveType;
+  id: string;
+  tenant_id: string;
+  data: T;
+}
+
+/** The types of events the server sends. */
+export type LiveType =
+  | 'deployment.updated'
+  | 'deployment.event'
+  | 'task.updated'
+  | 'task.log'
+  | 'inventory.updated'
+  | 'connection.updated'
+  | 'approval.requested'
+  | 'breakglass.opened'
+  | 'breakglass.ended'
+  | 'session.ended';
+
+/** Things whose details arrive only while they are watched. */
+export type Watchable = 'deployment' | 'task' | 'stack';
+
+/** The state of the one connection. */
+export type LinkState = 'off' | 'connecting' | 'online' | 'lost';
+
+type Listener = (event: LiveEvent) => void;
+
+/** The one Socket.IO connection of this browser tab; its client is loaded after sign-in. */
+@Injectable({ providedIn: 'root' })
+export class Realtime {
+  private socket: Socket | null = null;
+  private wanted = false;
+  private readonly listeners = new Map<LiveType, Set<Listener>>();
+  private readonly watched = new Map<string, number>();
+  private readonly link = signal<LinkState>('off');
+  private readonly joins = signal(0);
+
+  /** The connection's state, for the notice in the shell. */
+  readonly state = this.link.asReadonly();
+  /** Rises at every reconnect: read it in an effect to catch up on what was missed. */
+  readonly reconnected = this.joins.asReadonly();
+
+  /** Connects; a second call changes nothing. Reconnects by itself until stop. */
+  async start(): Promise<void> {
+    if (this.wanted) return;
+    this.wanted = true;
+    this.link.set('connecting');
+    const { io } = await import('socket.io-client');
+    if (!this.wanted) return;
+    this.socket = this.open(io('/', { path: '/socket.io/', reconnectionDelayMax: 10_000 }));
+  }
+
+  /** Disconnects and forgets what was watched. */
+  stop(): void {
+    this.wanted = false;
+    this.socket?.disconnect();
+    this.socket = null;
+    this.watched.clear();
+    this.link.set('off');
+  }
+
+  /** Calls `listener` for every event of the type until `owner` is destroyed. */
+  on<T>(type: LiveType, listener: (event: LiveEvent<T>) => void, owner?: DestroyRef): void {
+    const set = this.listeners.get(type) ?? new Set<Listener>();
+    this.listeners.set(type, set.add(listener as Listener));
+    (owner ?? inject(DestroyRef)).onDestroy(() => set.delete(listener as Listener));
+  }
+
+  /** Asks for the details of one thing; the returned function ends that. Survives reconnects. */
+  watch(kind: Watchable, id: string): () => void {
+    const key = `${kind}/${id}`;
+    const users = this.watched.get(key) ?? 0;
+    this.watched.set(key, users + 1);
+    if (users === 0) this.socket?.emit('watch', { kind, id });
+    let open = true;
+    return () => {
+      if (open) this.unwatch(key);
+      open = false;
+    };
+  }
+
+  private unwatch(key: string): void {
+    const users = (this.watched.get(key) ?? 1) - 1;
+    if (users > 0) return void this.watched.set(key, users);
+    this.watched.delete(key);
+    this.socket?.emit('unwatch', watchArgs(key));
+  }
+
+  private open(socket: Socket): Socket {
+    let before = false;
+    socket.on('connect', () => {
+      for (const key of this.watched.keys()) socket.emit('watch', watchArgs(key));
+      this.link.set('online');
+      if (before) this.joins.update((count) => count + 1);
+      before = true;
+    });
+    socket.on('disconnect', () => this.link.set(this.wanted ? 'lost' : 'off'));
+    socket.on('connect_error', () => this.link.set('lost'));
+    socket.on('event', (event: LiveEvent) => this.deliver(event));
+    return socket;
+  }
+
+  private deliver(event: LiveEvent): void {
+    for (const listener of this.listeners.get(event.type) ?? []) listener(event);
+  }
+}
+
+function watchArgs(key: string): { kind: string; id: string } {
+  const slash = key.indexOf('/');
+  return { kind: key.slice(0, slash), id: key.slice(slash + 1) };
+}

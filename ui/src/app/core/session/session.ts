@@ -1,0 +1,102 @@
+import { Injectable, computed, inject, signal } from '@angular/core';
+
+import { Api } from '../api/api';
+import { Problem } from '../api/problem';
+import { allows } from './permission';
+
+/** A tenant that the person can work in. */
+export interface TenantRef {
+  id: string;
+  name: string;
+  is_root: boolean;
+}
+
+/** An open break-glass session, shown on every page while it lasts. */
+export interface BreakglassRef {
+  id: string;
+  reason: string;
+  ends_at: string;
+  user_name: string;
+}
+
+/** Who is signed in, where, and what they may do. */
+export interface SessionView {
+  id: string;
+  user: { id: string; name: string; email: string };
+  tenant: TenantRef;
+  tenants: TenantRef[];
+  permissions: string[];
+  signed_in_at: string;
+  authenticated_at: string;
+  expires_at: string;
+  appliance: { name: string; url: string; version: string; time_zone: string };
+  breakglass: BreakglassRef | null;
+}
+
+/** The signed-in session. `current()` is null when nobody is signed in. */
+@Injectable({ providedIn: 'root' })
+export class Session {
+  private readonly api = inject(Api);
+  private readonly state = signal<SessionView | null>(null);
+  private asked: Promise<void> | null = null;
+
+  readonly current = this.state.asReadonly();
+  readonly signedIn = computed(() => this.state() !== null);
+  readonly user = computed(() => this.state()?.user ?? null);
+  readonly tenant = computed(() => this.state()?.tenant ?? null);
+  readonly breakglass = computed(() => this.state()?.breakglass ?? null);
+  /** True when the session ended while it was in use; the sign-in page says so. */
+  readonly ended = signal(false);
+
+  constructor() {
+    this.api.signedOut = () => this.end();
+  }
+
+  /** Asks the server who is signed in, once; later calls wait for the same answer. */
+  load(): Promise<void> {
+    this.asked ??= this.refresh().catch((cause: unknown) => {
+      this.asked = null;
+      if (!(cause instanceof Problem) || cause.code !== 'unauthenticated') throw cause;
+    });
+    return this.asked;
+  }
+
+  /** Reads the session again, for example after roles or break-glass changed. */
+  async refresh(): Promise<void> {
+    this.state.set(await this.api.get<SessionView>('/session'));
+  }
+
+  /** Signs in; rejects with a Problem to show in the form. */
+  async signIn(email: string, password: string): Promise<void> {
+    this.state.set(await this.api.post<SessionView>('/session', { email, password }));
+    this.ended.set(false);
+  }
+
+  /** Signs out here and on the server. */
+  async signOut(): Promise<void> {
+    await this.api.delete('/session');
+    this.forget();
+  }
+
+  /** Works in another tenant from now on. */
+  async switchTenant(tenantId: string): Promise<void> {
+    this.state.set(await this.api.put<SessionView>('/session/tenant', { tenant_id: tenantId }));
+  }
+
+  /** Whether the person may do `permission` in the active tenant. Reads a signal. */
+  can(permission: string): boolean {
+    return allows(this.state()?.permissions ?? [], permission);
+  }
+
+  /** Forgets a session that the server has ended. */
+  end(): void {
+    if (!this.signedIn()) return;
+    this.forget();
+    this.ended.set(true);
+  }
+
+  private forget(): void {
+    this.asked = null;
+    this.state.set(null);
+  }
+}

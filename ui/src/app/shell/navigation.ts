@@ -1,0 +1,50 @@
+import { IconName } from '@core/icon/icons';
+
+/** One entry of the side navigation. */
+export interface NavigationEntry {
+  path: string;
+  label: string;
+  icon: IconName;
+  /** Keys that lead there. */
+  keys: string;
+}
+
+/** Entries under one heading. */
+export interface NavigationGroup {
+  label: string;
+  entries: NavigationEntry[];
+}
+
+/** The side navigation, in order. */
+export const navigation: readonly NavigationGroup[] = [
+  {
+    label: '',
+    entries: [{ path: '/', label: $localize`Dashboard`, icon: 'dashboard', keys: 'g h' }],
+  },
+  {
+    label: $localize`Infrastructure`,
+    entries: [
+      { path: '/inventory', label: $localize`Inventory`, icon: 'inventory', keys: 'g i' },
+      { path: '/stacks', label: $localize`Stacks`, icon: 'stack', keys: 'g s' },
+      { path: '/deployments', label: $localize`Deployments`, icon: 'deployment', keys: 'g d' },
+      { path: '/approvals', label: $localize`Approvals`, icon: 'approval', keys: 'g a' },
+      { path: '/connections', label: $localize`Connections`, icon: 'connection', keys: 'g c' },
+    ],
+  },
+  {
+    label: $localize`Governance`,
+    entries: [
+      { path: '/audit', label: $localize`Audit`, icon: 'audit', keys: 'g l' },
+      { path: '/tenants', label: $localize`Tenants`, icon: 'tenant', keys: 'g t' },
+      { path: '/users', label: $localize`Users`, icon: 'users', keys: 'g u' },
+      { path: '/roles', label: $localize`Roles`, icon: 'role', keys: 'g r' },
+    ],
+  },
+  {
+    label: $localize`Appliance`,
+    entries: [
+      { path: '/break-glass', label: $localize`Break-glass`, icon: 'breakglass', keys: 'g b' },
+      { path: '/health', label: $localize`System health`, icon: 'health', keys: 'g y' },
+    ],
+  },
+];

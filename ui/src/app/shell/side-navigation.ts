@@ -1,0 +1,79 @@
+import { ChangeDetectionStrategy, Component } from '@angular/core';
+import { RouterLink, RouterLinkActive } from '@angular/router';
+
+import { Icon } from '@core/icon/icon';
+
+import { navigation } from './navigation';
+
+/** The pages, grouped. */
+@Component({
+  selector: 'nb-side-navigation',
+  imports: [Icon, RouterLink, RouterLinkActive],
+  changeDetection: ChangeDetectionStrategy.OnPush,
+  template: `
+    <nav i18n-aria-label aria-label="Pages">
+      @for (group of groups; track $index) {
+        @if (group.label) {
+          <h2>{{ group.label }}</h2>
+        }
+        <ul>
+          @for (entry of group.entries; track entry.path) {
+            <li>
+              <a
+                [routerLink]="entry.path"
+                routerLinkActive="here"
+                ariaCurrentWhenActive="page"
+                [routerLinkActiveOptions]="{ exact: entry.path === '/' }"
+              >
+                <nb-icon [name]="entry.icon" />
+                {{ entry.label }}
+              </a>
+            </li>
+          }
+        </ul>
+      }
+    </nav>
+  `,
+  styles: `
+    h2 {
+      padding: var(--s4) var(--s3) var(--s1);
+      color: var(--rail-ink-soft);
+      font-size: var(--text-xs);
+      font-weight: 500;
+      letter-spacing: 0;
+    }
+    ul {
+      display: grid;
+      gap: 1px;
+      padding: 2px;
+    }
+    a {
+      display: flex;
+      align-items: center;
+      gap: var(--s3);
+      min-height: 2.125rem;
+      padding: 0 var(--s3);
+      border-radius: var(--radius-s);
+      color: var(--rail-ink);
+      text-decoration: none;
+    }
+    a:hover {
+      background: var(--rail-hover);
+      color: var(--rail-ink);
+    }
+    a nb-icon {
+      color: var(--rail-ink-soft);
+    }
+    a.here {
+      background: var(--rail-active);
+      font-weight: 550;
+      box-shadow: inset 2px 0 0 var(--rail-accent);
+    }
+    a.here nb-icon {
+      color: var(--rail-accent);
+    }
+  `,
+})
+export class SideNavigation {
+  protected readonly groups = navigation;
+}
