@@ -1,11 +1,13 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -135,7 +137,7 @@ type process struct {
 	cmd    *exec.Cmd
 	in     *os.File // requests
 	out    *os.File // responses
-	stderr tail
+	stderr crashWatch
 	done   chan struct{} // closed when the process is gone
 	exit   error         // valid after done
 }
@@ -182,7 +184,7 @@ func (p *process) run(started chan<- error) {
 // workerEnv passes on what vendors' modules are configured with, and none of our own settings.
 func workerEnv(extra []string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "NIMBUS_") })
-	return append(append(env, "GOTRACEBACK=none"), extra...)
+	return append(env, extra...)
 }
 
 // exchange sends one request and reads its answer, and gives up when ctx ends.
@@ -221,31 +223,39 @@ func (p *process) end(grace time.Duration) string {
 	return p.exit.Error()
 }
 
-// tail keeps the end of what the worker prints.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
+// signalLine is how Go's runtime names the signal that ended a process.
+var signalLine = regexp.MustCompile(`^SIG[A-Z]+: [a-z ]+$`)
+
+// crashWatch reads what the worker prints and keeps nothing but the signal that ended it:
+// the rest may come from the module, and hold a PIN.
+type crashWatch struct {
+	mu     sync.Mutex
+	line   []byte // not complete yet
+	signal string
 }
 
-const tailSize = 8 << 10
+const longestSignalLine = 100
 
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, b...)
-	t.buf = t.buf[max(0, len(t.buf)-tailSize):]
+func (w *crashWatch) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for part := range bytes.Lines(b) {
+		if room := longestSignalLine - len(w.line); room > 0 {
+			w.line = append(w.line, part[:min(room, len(part))]...)
+		}
+		if part[len(part)-1] != '\n' {
+			break
+		}
+		if line := bytes.TrimSuffix(w.line, []byte("\n")); signalLine.Match(line) {
+			w.signal = string(line)
+		}
+		w.line = w.line[:0]
+	}
 	return len(b), nil
 }
 
-// crash returns the line with which Go's runtime explains a crash. Nothing else that was
-// printed is passed on: the module wrote it, and it may hold a PIN.
-func (t *tail) crash() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for line := range strings.Lines(string(t.buf)) {
-		if strings.HasPrefix(line, "SIG") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "panic:") {
-			return clean(line)
-		}
-	}
-	return ""
+func (w *crashWatch) crash() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.signal
 }

@@ -10,8 +10,6 @@ import (
 	"nimbus/appliance/breakglass/hsm/hsmtest"
 )
 
-func TestMain(m *testing.M) { hsmtest.Main(m) }
-
 func must[T any](t *testing.T) func(T, error) T {
 	t.Helper()
 	return func(v T, err error) T {

@@ -78,7 +78,7 @@ type worker struct {
 }
 
 func (w *worker) answer(req request) response {
-	resp, err := w.handle(req)
+	resp, err := w.handleSafely(req)
 	if err == nil {
 		return resp
 	}
@@ -87,6 +87,16 @@ func (w *worker) answer(req request) response {
 		e = describe(req.Op, err)
 	}
 	return response{Failure: &failure{Kind: kindName(e.Kind), Reason: e.Reason}}
+}
+
+// handleSafely turns a panic of the binding, which some answers of a module cause, into a failure.
+func (w *worker) handleSafely(req request) (resp response, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("an answer that makes no sense: %v", r)
+		}
+	}()
+	return w.handle(req)
 }
 
 func (w *worker) handle(req request) (response, error) {

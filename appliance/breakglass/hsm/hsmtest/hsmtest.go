@@ -1,5 +1,5 @@
 // Package hsmtest gives tests a fresh token of SoftHSM, which Debian's package softhsm2
-// brings. The test binary is its own PKCS#11 worker, so TestMain must be, or begin with, Main.
+// brings. The test binary is its own PKCS#11 worker, so TestMain must be Main or begin with Worker.
 package hsmtest
 
 import (
@@ -20,10 +20,15 @@ const (
 
 // Main runs the tests, or the worker when the binary was started as it. It does not return.
 func Main(m *testing.M) {
+	Worker()
+	os.Exit(m.Run())
+}
+
+// Worker runs the worker and exits when the binary was started as it, and returns otherwise.
+func Worker() {
 	if filepath.Base(os.Args[0]) == hsm.WorkerName {
 		os.Exit(hsm.RunWorker())
 	}
-	os.Exit(m.Run())
 }
 
 // SoftHSM makes a token in the test's own folder and returns how to use it, its PIN
