@@ -1,0 +1,43 @@
+// The smallest Socket.IO endpoint that keeps the stock client connected: long
+// polling, one namespace, heartbeats, acknowledged events, nothing told.
+const waiting = new Map();
+const queued = new Map();
+
+function tell(sid, packet) {
+  const response = waiting.get(sid);
+  if (!response) return queued.get(sid)?.push(packet);
+  waiting.delete(sid);
+  response.end(packet);
+}
+
+function open(response) {
+  const sid = crypto.randomUUID();
+  queued.set(sid, []);
+  response.end(`0${JSON.stringify({ sid, upgrades: [], pingInterval: 20000, pingTimeout: 20000, maxPayload: 1e6 })}`);
+  setInterval(() => tell(sid, '2'), 20000).unref();
+}
+
+async function receive(request, response, sid) {
+  let text = '';
+  for await (const part of request) text += part;
+  for (const packet of text.split('\x1e')) {
+    if (packet.startsWith('40')) tell(sid, `40${JSON.stringify({ sid })}`);
+    const asked = /^42(\d+)/.exec(packet);
+    if (asked) tell(sid, `43${asked[1]}[{"ok":true}]`);
+  }
+  response.end('ok');
+}
+
+/** Answers one request to /socket.io/. */
+export function socket(request, response, url) {
+  const sid = url.searchParams.get('sid');
+  if (!sid) return open(response);
+  if (!queued.has(sid)) {
+    response.writeHead(400, { 'Content-Type': 'application/json' });
+    return response.end('{"code":1,"message":"Session ID unknown"}');
+  }
+  if (request.method === 'POST') return receive(request, response, sid);
+  const packet = queued.get(sid).shift();
+  if (packet) return response.end(packet);
+  return waiting.set(sid, response);
+}
