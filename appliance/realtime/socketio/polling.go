@@ -1,0 +1,169 @@
+package socketio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// serveGet answers a long poll with everything that is queued, or with the first thing that will be.
+func (s *session) serveGet(w http.ResponseWriter, r *http.Request) {
+	wake, refused := s.beginPoll()
+	if refused != nil {
+		refused.write(w)
+		return
+	}
+	select {
+	case <-wake:
+	case <-r.Context().Done():
+		s.endPoll()
+		s.abort(ReasonTransportClose)
+		return
+	}
+	frames, last := s.endPoll()
+	s.answer(w, appendPayload(nil, frames))
+	if last {
+		s.end()
+	}
+}
+
+func (s *session) answer(w http.ResponseWriter, body []byte) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(s.srv.cfg.WriteTimeout)) // not every writer can
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	if writeText(w, body) != nil {
+		s.abort(ReasonTransportError)
+		return
+	}
+	if control.Flush() != nil {
+		s.abort(ReasonTransportError)
+	}
+}
+
+// beginPoll registers a GET. A second one beside a pending one breaks the protocol and ends the session.
+func (s *session) beginPoll() (<-chan struct{}, *refusal) {
+	s.mu.Lock()
+	overlap := s.poll != nil
+	refused := s.refusePollLocked()
+	if refused == nil {
+		s.poll = make(chan struct{}, 1)
+		if len(s.queue) > 0 || s.probed || s.state == sessionClosing {
+			s.wakeLocked()
+		}
+	}
+	wake := s.poll
+	s.mu.Unlock()
+	if overlap {
+		s.abort(ReasonTransportError)
+	}
+	return wake, refused
+}
+
+func (s *session) refusePollLocked() *refusal {
+	switch {
+	case s.state == sessionClosed:
+		return refuseSession
+	case s.ws != nil, s.poll != nil:
+		return refuseRequest
+	}
+	return nil
+}
+
+// endPoll gives the frames for the pending GET, never none; last says that the session ends with them.
+func (s *session) endPoll() (frames []frame, last bool) {
+	s.mu.Lock()
+	s.poll = nil
+	if s.ws == nil {
+		frames = s.takeLocked()
+	}
+	if s.state != sessionOpen {
+		frames, last = append(frames, s.farewell), true
+	}
+	s.mu.Unlock()
+	size := message(frames).size()
+	if len(frames) == 0 {
+		frames = []frame{noopFrame}
+	}
+	if !last && size > 0 {
+		s.sent(size)
+	}
+	return frames, last
+}
+
+// servePost takes a payload of packets.
+func (s *session) servePost(w http.ResponseWriter, r *http.Request) {
+	if refused := s.beginPost(); refused != nil {
+		refused.write(w)
+		return
+	}
+	defer s.endPost()
+	body, refused := s.readBody(w, r)
+	if refused != nil {
+		refused.write(w)
+		return
+	}
+	if !s.receivePayload(body) {
+		refuseRequest.write(w)
+		return
+	}
+	_ = writeText(w, []byte("ok")) // a lost answer shows as a lost connection
+}
+
+// receivePayload stops at a packet that ends the session; false unless it is the client's own good-bye.
+func (s *session) receivePayload(body []byte) bool {
+	for f, err := range parsePayload(body) {
+		if err != nil {
+			return s.accept(err)
+		}
+		if !s.receive(f) {
+			return !f.binary && f.data[0] == frameClose
+		}
+	}
+	return true
+}
+
+func (s *session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	if r.Header.Get("Content-Type") == "application/octet-stream" { // only revision 3 sends it
+		s.abort(ReasonParseError)
+		return nil, refuseRequest
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(s.srv.cfg.PingTimeout)) // not every writer can
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.srv.cfg.MaxPayload)))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, refusePayload
+	}
+	if err != nil {
+		s.abort(ReasonTransportClose)
+		return nil, refuseRequest
+	}
+	return body, nil
+}
+
+// beginPost registers a POST. A second one beside it would lose the order of packets and ends the session.
+func (s *session) beginPost() *refusal {
+	s.mu.Lock()
+	overlap := s.posting
+	var refused *refusal
+	switch {
+	case s.state != sessionOpen:
+		refused = refuseSession
+	case s.ws != nil, overlap:
+		refused = refuseRequest
+	default:
+		s.posting = true
+	}
+	s.mu.Unlock()
+	if overlap {
+		s.abort(ReasonTransportError)
+	}
+	return refused
+}
+
+func (s *session) endPost() {
+	s.mu.Lock()
+	s.posting = false
+	s.mu.Unlock()
+}
