@@ -73,7 +73,8 @@ func TestRobustness43AbsentAtStart(t *testing.T) {
 func TestRobustness43TokenFilesRemovedAndReturned(t *testing.T) {
 	t.Parallel()
 	cfg := hsmtest.SoftHSM(t)
-	_, sign := signing(t, cfg)
+	token, sign := signing(t, cfg)
+	key := must[hsm.PublicKey](t)(token.PublicKey(t.Context(), "key"))
 	tokens, away := filepath.Join(cfg.Dir, "tokens"), filepath.Join(cfg.Dir, "away")
 	if err := errors.Join(os.Rename(tokens, away), os.Mkdir(tokens, 0o700)); err != nil {
 		t.Fatal(err)
@@ -84,7 +85,13 @@ func TestRobustness43TokenFilesRemovedAndReturned(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(tokens), os.Rename(away, tokens)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, sign)
+	again := must[hsm.PublicKey](t)(token.EnsureSigningKey(t.Context(), "key"))
+	if !bytes.Equal(again.DER, key.DER) {
+		t.Fatal("a second key was made while the first was out of sight")
+	}
+	if err := sign(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRobustness43SessionsInvalidated(t *testing.T) {

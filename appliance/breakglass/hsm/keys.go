@@ -112,7 +112,7 @@ func (m *module) ensureSigningKey(req request) (response, error) {
 		return response{}, err
 	}
 	_, err := m.secretKey(pkcs11.CKO_PRIVATE_KEY, req.Key)
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, ErrKeyNotFound) && req.Fresh {
 		err = m.generateSigningKey(req)
 	}
 	if err != nil {
@@ -270,21 +270,21 @@ func (m *module) testSignature(req request) (response, error) {
 	return response{Key: key, Data: signature}, err
 }
 
-func (m *module) ensureWrappingKey(label string) error {
+func (m *module) ensureWrappingKey(req request) error {
 	if err := m.loggedInOrSealed(); err != nil {
 		return err
 	}
-	_, err := m.secretKey(pkcs11.CKO_SECRET_KEY, label)
-	if !errors.Is(err, ErrKeyNotFound) {
+	_, err := m.secretKey(pkcs11.CKO_SECRET_KEY, req.Key)
+	if !errors.Is(err, ErrKeyNotFound) || !req.Fresh {
 		return err
 	}
-	id := sha256.Sum256([]byte(label))
+	id := sha256.Sum256([]byte(req.Key))
 	_, err = m.ctx.GenerateKey(m.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)}, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
 		pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, req.Key),
 		pkcs11.NewAttribute(pkcs11.CKA_ID, id[:16]),
 		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
 		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),

@@ -95,7 +95,7 @@ func (m *module) handleKeys(req request) (response, error) {
 	case opSign:
 		return m.signWith(req)
 	case opWrapKey:
-		return response{}, m.ensureWrappingKey(req.Key)
+		return response{}, m.ensureWrappingKey(req)
 	case opWrap:
 		return m.wrap(req)
 	case opUnwrap:

@@ -214,3 +214,15 @@ func TestInitDoesNotOverwrite(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func BenchmarkSign(b *testing.B) {
+	token := hsmtest.Start(b, hsmtest.SoftHSM(b))
+	if _, err := token.EnsureSigningKey(b.Context(), "key"); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := token.Sign(b.Context(), "key", []byte("message")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

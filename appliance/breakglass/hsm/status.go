@@ -105,10 +105,8 @@ func stateOf(err error) State {
 		{StateLocked, []error{ErrPINLocked}},
 		{StateSealed, []error{ErrSealed, ErrPINIncorrect, ErrPINBackoff, ErrPINLockWarning, ErrPINRecord, ErrNotRunning}},
 	} {
-		for _, kind := range s.kinds {
-			if errors.Is(err, kind) {
-				return s.state
-			}
+		if isAny(err, s.kinds...) {
+			return s.state
 		}
 	}
 	return StateFailed

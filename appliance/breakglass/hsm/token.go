@@ -83,7 +83,7 @@ func (t *Token) Stop(ctx context.Context) error {
 		return nil
 	}
 	defer cancel()
-	if !t.takeTurn(ctx, 2*time.Second) {
+	if !t.takeTurn(ctx, time.Second) {
 		cancel() // a call that is still running ends at once
 		if !t.takeTurn(ctx, 2*time.Second) {
 			return fmt.Errorf("the PKCS#11 worker did not stop: %w", context.DeadlineExceeded)
@@ -174,7 +174,9 @@ func (t *Token) alive() (context.Context, error) {
 	return t.life, nil
 }
 
-// ask has the worker do something that needs a login. A lost session is opened again, once.
+// ask has the worker do something that needs a login. When the session was lost, and when a
+// key is not found (a module may go on showing a token that was pulled out and returned as
+// empty), the module is opened afresh and asked once more.
 func (t *Token) ask(ctx context.Context, req request) (response, error) {
 	resp, again, err := t.askOnce(ctx, req)
 	if !again {
@@ -183,6 +185,7 @@ func (t *Token) ask(ctx context.Context, req request) (response, error) {
 	if err := t.reset(ctx); err != nil {
 		return response{}, err
 	}
+	req.Fresh = true
 	resp, _, err = t.askOnce(ctx, req)
 	return resp, err
 }
@@ -192,12 +195,17 @@ func (t *Token) askOnce(ctx context.Context, req request) (resp response, again 
 		return response{}, lost(err), err
 	}
 	resp, err = t.child.call(ctx, req)
-	t.loggedIn = t.child.running() && !errors.Is(err, ErrSealed) && !lost(err)
-	return resp, lost(err) || errors.Is(err, ErrSealed) || errors.Is(err, ErrModuleFailed), err
+	again = lost(err) || isAny(err, ErrSealed, ErrModuleFailed, ErrKeyNotFound)
+	t.loggedIn = t.child.running() && (!again || errors.Is(err, ErrKeyNotFound))
+	return resp, again, err
+}
+
+func isAny(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // lost tells whether the token was not reached at all, so that a new session may help.
-func lost(err error) bool { return errors.Is(err, ErrSessionLost) || errors.Is(err, ErrTokenAbsent) }
+func lost(err error) bool { return isAny(err, ErrSessionLost, ErrTokenAbsent) }
 
 func (t *Token) reset(ctx context.Context) error {
 	t.loggedIn = false
@@ -220,6 +228,8 @@ func (t *Token) ensureLogin(ctx context.Context) error {
 func (t *Token) autoLogin(ctx context.Context, info tokenInfo) error {
 	a := attempt{pin: t.pin, auto: true}
 	if a.pin == "" && t.cfg.PIN != nil {
+		ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+		defer cancel()
 		pin, err := t.cfg.PIN(ctx)
 		if err != nil {
 			return &Error{Kind: ErrSealed, Reason: "The token is sealed, and its PIN cannot be read; unlock it by hand.", Cause: err}

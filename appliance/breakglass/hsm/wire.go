@@ -41,6 +41,7 @@ type request struct {
 	SOPIN      string      `json:"soPin,omitempty"`
 	Key        string      `json:"key,omitempty"`
 	Algorithms []Algorithm `json:"algorithms,omitempty"`
+	Fresh      bool        `json:"fresh,omitempty"` // the module has just been opened: a key that is not there may be made
 	Data       []byte      `json:"data,omitempty"`
 	AAD        []byte      `json:"aad,omitempty"`
 }
