@@ -3,6 +3,7 @@ package pulumi
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -110,7 +111,7 @@ func checkDocument(program []byte) []Diagnostic {
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
 		return []Diagnostic{fault(&doc, "the program has to be a mapping with resources, variables and outputs")}
 	}
-	c := &checker{}
+	c := &checker{names: map[string]bool{"pulumi": true}}
 	c.top(doc.Content[0])
 	c.walk(doc.Content[0])
 	return c.diags
@@ -119,6 +120,7 @@ func checkDocument(program []byte) []Diagnostic {
 type checker struct {
 	diags []Diagnostic
 	nodes int
+	names map[string]bool // that an expression may refer to
 }
 
 func (c *checker) top(root *yaml.Node) {
@@ -127,9 +129,38 @@ func (c *checker) top(root *yaml.Node) {
 		if !topLevel[key.Value] {
 			c.add(key, fmt.Sprintf("%q is not available in a program here; leave it out", key.Value))
 		}
+		switch key.Value {
+		case "config", "configuration", "variables", "resources":
+			c.declare(value)
+		case "outputs":
+			defer c.references(value)
+		}
 		if key.Value == "resources" && value.Kind == yaml.MappingNode {
 			c.resources(value)
 		}
+	}
+}
+
+func (c *checker) declare(m *yaml.Node) {
+	for i := 0; m.Kind == yaml.MappingNode && i < len(m.Content); i += 2 {
+		name := m.Content[i].Value
+		c.names[name[strings.LastIndex(name, ":")+1:]] = true
+	}
+}
+
+// reference finds what an interpolation refers to; "$${" is an escaped one.
+var reference = regexp.MustCompile(`(\$?)\$\{([A-Za-z_][A-Za-z0-9_-]*)`)
+
+// references checks the names in outputs, which pulumi-yaml looks at only when
+// it runs them: after everything has been created.
+func (c *checker) references(n *yaml.Node) {
+	for _, m := range reference.FindAllStringSubmatch(n.Value, -1) {
+		if m[1] == "" && !c.names[m[2]] {
+			c.add(n, fmt.Sprintf("%q is neither a resource nor a variable nor a configuration value", m[2]))
+		}
+	}
+	for _, child := range n.Content {
+		c.references(child)
 	}
 }
 

@@ -32,9 +32,16 @@ const (
 	Version = "8.6.0"
 	// Upstream is the version of the Terraform provider inside.
 	Upstream = "0.111.1"
-
-	renamedID = "resourceId"
 )
+
+// renamedID names the property that stands for an upstream "id"; the public
+// package has one exception.
+func renamedID(resource string) string {
+	if resource == "proxmox_sdn_controller_evpn" {
+		return "sdnControllerEvpnId"
+	}
+	return "resourceId"
+}
 
 //go:embed schema.json.gz
 var schemaGz []byte
@@ -96,7 +103,7 @@ func addTokens(info *tfbridge.ProviderInfo) {
 		module, member := token(name)
 		r := &tfbridge.ResourceInfo{Tok: tokens.Type(join(module, member, upper(member)))}
 		if isPF(name) {
-			fixID(r, res)
+			fixID(r, res, renamedID(name))
 		}
 		info.Resources[name] = r
 		return true
@@ -135,8 +142,8 @@ func join(module, file, member string) string {
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // fixID renames an "id" that Pulumi cannot take as it is (an input, or not a
-// string) to resourceId, and has the Pulumi ID computed from the renamed field.
-func fixID(r *tfbridge.ResourceInfo, res shim.Resource) {
+// string), and has the Pulumi ID computed from the renamed field.
+func fixID(r *tfbridge.ResourceInfo, res shim.Resource, property string) {
 	id, ok := res.Schema().GetOk("id")
 	if !ok {
 		r.ComputeID = tfbridge.MissingIDComputeID()
@@ -146,22 +153,27 @@ func fixID(r *tfbridge.ResourceInfo, res shim.Resource) {
 	if !input && id.Type() == shim.TypeString {
 		return
 	}
-	r.Fields = map[string]*tfbridge.SchemaInfo{"id": {Name: renamedID, Type: "string"}}
-	r.ComputeID = idFromRenamed
+	r.Fields = map[string]*tfbridge.SchemaInfo{"id": {Name: property, Type: "string"}}
+	r.ComputeID = idFrom(resource.PropertyKey(property))
 }
 
-func idFromRenamed(_ context.Context, state resource.PropertyMap) (resource.ID, error) {
-	v := state[renamedID]
-	if v.IsSecret() {
-		v = v.SecretValue().Element
+// idFrom computes the Pulumi ID from a property. Reading "id" instead, which is
+// not there any more, is what makes other builds of this bridge panic after
+// creating the resource.
+func idFrom(property resource.PropertyKey) tfbridge.ComputeID {
+	return func(_ context.Context, state resource.PropertyMap) (resource.ID, error) {
+		v := state[property]
+		if v.IsSecret() {
+			v = v.SecretValue().Element
+		}
+		switch {
+		case v.IsString() && v.StringValue() != "":
+			return resource.ID(v.StringValue()), nil
+		case v.IsNumber():
+			return resource.ID(fmt.Sprintf("%.0f", v.NumberValue())), nil
+		}
+		return "", fmt.Errorf("the provider returned no %s for the resource", property)
 	}
-	switch {
-	case v.IsString() && v.StringValue() != "":
-		return resource.ID(v.StringValue()), nil
-	case v.IsNumber():
-		return resource.ID(fmt.Sprintf("%.0f", v.NumberValue())), nil
-	}
-	return "", fmt.Errorf("the provider returned no %s for the resource", renamedID)
 }
 
 func unpack(packed []byte) ([]byte, error) {
