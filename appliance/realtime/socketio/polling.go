@@ -70,15 +70,17 @@ func (s *session) refusePollLocked() *refusal {
 	return nil
 }
 
-// endPoll gives the frames for the pending GET, never none; last says that the session ends with them.
+// endPoll gives the frames for the pending GET, never none; last says that the session ends
+// with them. The last words of a closing session and its close packet take two polls: the stock
+// client would forget the words if the close came with them.
 func (s *session) endPoll() (frames []frame, last bool) {
 	s.mu.Lock()
 	s.poll = nil
 	if s.ws == nil {
 		frames = s.takeLocked()
 	}
-	if s.state != sessionOpen {
-		frames, last = append(frames, s.farewell), true
+	if s.state != sessionOpen && len(frames) == 0 {
+		frames, last = []frame{s.farewell}, true
 	}
 	s.mu.Unlock()
 	size := message(frames).size()

@@ -262,9 +262,6 @@ func (s *session) enterClosingLocked() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if s.candidate != nil {
-		s.candidate.kill()
-	}
 }
 
 // end forgets the session and cuts its transport.
@@ -280,10 +277,12 @@ func (s *session) end() {
 		s.timer.Stop()
 	}
 	s.wakeLocked()
-	ws := s.ws
+	transports := [...]*wsConn{s.ws, s.candidate}
 	s.mu.Unlock()
-	if ws != nil {
-		ws.kill()
+	for _, ws := range transports {
+		if ws != nil {
+			ws.kill()
+		}
 	}
 	s.srv.forget(s)
 }

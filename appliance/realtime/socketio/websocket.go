@@ -172,17 +172,18 @@ func (c *wsConn) drain() {
 	}
 }
 
-// attach makes a WebSocket the transport of a session that has none.
+// attach makes a WebSocket the transport of a session that has none. A closing one takes it
+// too, for its last words: a client in the middle of its upgrade does not poll any more.
 func (s *session) attach(ws *wsConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.candidate, s.probed = nil, false
-	if s.state != sessionOpen {
+	if s.state == sessionClosed {
 		return false
 	}
-	s.ws = ws
 	s.wakeLocked()
-	if len(s.queue) > 0 {
+	s.ws = ws
+	if len(s.queue) > 0 || s.state == sessionClosing {
 		s.pumpLocked()
 	}
 	return true
