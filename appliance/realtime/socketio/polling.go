@@ -14,6 +14,7 @@ func (s *session) serveGet(w http.ResponseWriter, r *http.Request) {
 		refused.write(w)
 		return
 	}
+	s.hold(w)
 	select {
 	case <-wake:
 	case <-r.Context().Done():
@@ -28,15 +29,24 @@ func (s *session) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// hold gives a pending poll time until the next heartbeat, whatever the deadlines of the HTTP server are.
+func (s *session) hold(w http.ResponseWriter) {
+	cfg := s.srv.cfg
+	until := time.Now().Add(cfg.PingInterval + cfg.PingTimeout + cfg.WriteTimeout)
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(until) // not every writer can; it notices a client that hangs up
+	_ = control.SetWriteDeadline(until)
+}
+
 func (s *session) answer(w http.ResponseWriter, body []byte) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(s.srv.cfg.WriteTimeout)) // not every writer can
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-	if writeText(w, body) != nil {
-		s.abort(ReasonTransportError)
-		return
+	err := writeText(w, body)
+	if err == nil {
+		err = control.Flush() // so that a lost connection is noticed here
 	}
-	if control.Flush() != nil {
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.abort(ReasonTransportError)
 	}
 }

@@ -239,7 +239,11 @@ func (s *session) finish(reason string, lastWords []frame, discard bool) {
 	}
 	s.timer = time.AfterFunc(s.srv.cfg.CloseTimeout, s.end)
 	s.pushLocked(lastWords...)
+	unheard := len(s.queue) == 0 && s.poll == nil && s.ws == nil && s.candidate == nil
 	s.mu.Unlock()
+	if unheard { // nothing to say and nobody who listens: the next poll learns that the session is unknown
+		s.end()
+	}
 	s.peer.closed(reason)
 }
 

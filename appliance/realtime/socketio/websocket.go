@@ -210,7 +210,7 @@ func (s *session) upgradable() bool {
 // so that it can pause polling, and its upgrade packet switches.
 func (s *session) upgrade(ws *wsConn) {
 	if !s.claim(ws) {
-		ws.close()
+		ws.release()
 		return
 	}
 	if !s.probe(ws) || !s.attach(ws) {

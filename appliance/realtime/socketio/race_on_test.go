@@ -1,0 +1,6 @@
+//go:build race
+
+package socketio
+
+// raceDetector says that memory is not what it is.
+const raceDetector = true
