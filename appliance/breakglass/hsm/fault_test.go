@@ -204,7 +204,7 @@ func TestRobustness43SlowHungCrashedAndGone(t *testing.T) {
 				token, sign := signing(t, cfg)
 				f.set(call+" "+fault.does, "invalidated 1")
 				wantKind(t, within(t, 3*time.Second, sign), fault.kind)
-				wantKind(t, within(t, 200*time.Millisecond, sign), fault.kind) // the pause: no new worker
+				wantKind(t, within(t, 3*time.Second, sign), fault.kind) // and in the pause after it
 				wantState(t, token, fault.state)
 				if token.Status(t.Context()).NextStart.IsZero() {
 					t.Fatal("the status does not tell when the module is started again")
@@ -240,6 +240,34 @@ func TestRobustness43FaultySignatureIsNotPassedOn(t *testing.T) {
 	f.set("wrong-signature")
 	wantKind(t, sign(), hsm.ErrSignature)
 	wantKind(t, token.Test(t.Context()), hsm.ErrSignature)
+}
+
+func TestKeysThatAreNotTrusted(t *testing.T) {
+	t.Parallel()
+	f, cfg := newFake(t)
+	token, sign := signing(t, cfg)
+	if err := token.EnsureWrappingKey(t.Context(), "root"); err != nil {
+		t.Fatal(err)
+	}
+	for fault, kind := range map[string]error{"extractable": hsm.ErrKeyUnsafe, "twice": hsm.ErrKeyAmbiguous} {
+		f.set(fault)
+		wantKind(t, sign(), kind)
+		_, err := token.EnsureSigningKey(t.Context(), "key")
+		wantKind(t, err, kind)
+		wantKind(t, token.EnsureWrappingKey(t.Context(), "root"), kind)
+		_, err = token.Wrap(t.Context(), "root", []byte("secret"), nil)
+		wantKind(t, err, kind)
+	}
+}
+
+func TestRobustness43ModuleThatForgotItself(t *testing.T) {
+	t.Parallel()
+	f, cfg := newFake(t)
+	token, _ := signing(t, cfg)
+	f.set("C_GetSlotList 0x190") // CKR_CRYPTOKI_NOT_INITIALIZED
+	wantState(t, token, hsm.StateFailed)
+	f.set()
+	wantState(t, token, hsm.StateReady)
 }
 
 func TestModuleThatPrints(t *testing.T) {

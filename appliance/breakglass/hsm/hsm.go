@@ -122,6 +122,7 @@ type Status struct {
 	NextStart    time.Time `json:"nextStart,omitzero"`   // the module is not started before
 	CheckedAt    time.Time `json:"checkedAt,omitzero"`   // when the token last told us about itself
 	Algorithms   []string  `json:"algorithms,omitempty"` // signing algorithms the token can make keys for
+	Wraps        bool      `json:"wraps"`                // it can make wrapping keys
 }
 
 // Slot is one place of a module where a token can be.

@@ -39,20 +39,26 @@ var curves = map[Algorithm]curve{
 
 // algorithms lists what the token can make signing keys for, preferred first.
 func (m *module) algorithms(slot uint) []string {
-	mechanisms, err := m.ctx.GetMechanismList(slot)
-	if err != nil {
-		return nil
-	}
-	has := func(code uint) bool {
-		return slices.ContainsFunc(mechanisms, func(x *pkcs11.Mechanism) bool { return x.Mechanism == code })
-	}
 	var names []string
 	for _, a := range []Algorithm{ECDSAP256, Ed25519} {
-		if has(curves[a].generate) && has(curves[a].sign) {
+		if m.has(slot, curves[a].generate, curves[a].sign) {
 			names = append(names, string(a))
 		}
 	}
 	return names
+}
+
+func (m *module) wraps(slot uint) bool {
+	return m.has(slot, pkcs11.CKM_AES_KEY_GEN, pkcs11.CKM_AES_GCM)
+}
+
+// has tells whether the token knows all of the mechanisms.
+func (m *module) has(slot uint, codes ...uint) bool {
+	known, err := m.ctx.GetMechanismList(slot)
+	missing := func(code uint) bool {
+		return !slices.ContainsFunc(known, func(k *pkcs11.Mechanism) bool { return k.Mechanism == code })
+	}
+	return err == nil && !slices.ContainsFunc(codes, missing)
 }
 
 // lookupKey returns the one object with the class and label.

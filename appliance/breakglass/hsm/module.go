@@ -106,24 +106,38 @@ func (m *module) handleKeys(req request) (response, error) {
 	return response{}, fail(ErrInvalid, fmt.Sprintf("The operation %q is unknown.", req.Op))
 }
 
+// slots leaves out a slot that cannot be read, unless none can.
 func (m *module) slots() ([]Slot, error) {
 	ids, err := m.ctx.GetSlotList(false)
 	if err != nil {
 		return nil, err
 	}
 	slots := make([]Slot, 0, len(ids))
+	var broken error
 	for _, id := range ids {
-		info, err := m.ctx.GetSlotInfo(id)
+		slot, err := m.readSlot(id)
 		if err != nil {
-			return nil, err
-		}
-		slot := Slot{ID: id, Description: clean(info.SlotDescription), Present: info.Flags&pkcs11.CKF_TOKEN_PRESENT != 0}
-		if token, err := m.ctx.GetTokenInfo(id); slot.Present && err == nil {
-			slot.fill(token)
+			broken = err
+			continue
 		}
 		slots = append(slots, slot)
 	}
+	if len(slots) == 0 {
+		return nil, broken
+	}
 	return slots, nil
+}
+
+func (m *module) readSlot(id uint) (Slot, error) {
+	info, err := m.ctx.GetSlotInfo(id)
+	if err != nil {
+		return Slot{}, err
+	}
+	slot := Slot{ID: id, Description: clean(info.SlotDescription), Present: info.Flags&pkcs11.CKF_TOKEN_PRESENT != 0}
+	if token, err := m.ctx.GetTokenInfo(id); slot.Present && err == nil {
+		slot.fill(token)
+	}
+	return slot, nil
 }
 
 func (s *Slot) fill(t pkcs11.TokenInfo) {
@@ -193,7 +207,7 @@ func (m *module) probe(req request) (response, error) {
 	return response{Token: &tokenInfo{
 		Slot: slot, LoggedIn: m.loggedIn(slot.ID), MinPIN: token.MinPinLen, MaxPIN: token.MaxPinLen,
 		CountLow: has(pkcs11.CKF_USER_PIN_COUNT_LOW), FinalTry: has(pkcs11.CKF_USER_PIN_FINAL_TRY),
-		Locked: has(pkcs11.CKF_USER_PIN_LOCKED), Algorithms: m.algorithms(slot.ID),
+		Locked: has(pkcs11.CKF_USER_PIN_LOCKED), Algorithms: m.algorithms(slot.ID), Wraps: m.wraps(slot.ID),
 	}}, nil
 }
 

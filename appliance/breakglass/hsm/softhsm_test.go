@@ -135,7 +135,7 @@ func TestStatusAndSlots(t *testing.T) {
 	cfg := hsmtest.SoftHSM(t)
 	token := hsmtest.Start(t, cfg)
 	s := token.Status(t.Context())
-	if s.State != hsm.StateReady || s.Label != hsmtest.Label || s.Serial == "" || s.Manufacturer == "" {
+	if s.State != hsm.StateReady || s.Label != hsmtest.Label || s.Serial == "" || s.Manufacturer == "" || !s.Wraps || len(s.Algorithms) != 2 {
 		t.Fatalf("status %+v", s)
 	}
 	if err := token.Ready(t.Context()); err != nil {

@@ -45,9 +45,13 @@ func (t *Token) refresh(ctx context.Context) {
 	t.noteError(err)
 }
 
-// probe asks the token about itself and notes the answer.
+// probe asks the token about itself and notes the answer. A module that has lost its own
+// initialisation is opened again.
 func (t *Token) probe(ctx context.Context) (tokenInfo, error) {
 	resp, err := t.child.call(ctx, request{Op: opProbe})
+	if errors.Is(err, ErrSessionLost) && t.reset(ctx) == nil {
+		resp, err = t.child.call(ctx, request{Op: opProbe})
+	}
 	if err == nil && resp.Token == nil {
 		err = fail(ErrModuleFailed, "The PKCS#11 worker gave no answer about the token.")
 	}
@@ -68,7 +72,7 @@ func (t *Token) noteToken(info tokenInfo) {
 		Label: info.Label, Manufacturer: info.Manufacturer, Model: info.Model, Serial: info.Serial, Slot: info.ID,
 		PINCountLow: info.CountLow, PINFinalTry: info.FinalTry, PINLocked: info.Locked,
 		Failures: rec.Failures, NeedOverride: recErr != nil || t.gate.needOverride(rec, info), NextTry: t.gate.nextTry(rec),
-		CheckedAt: time.Now(), Algorithms: info.Algorithms,
+		CheckedAt: time.Now(), Algorithms: info.Algorithms, Wraps: info.Wraps,
 	}
 	switch {
 	case info.LoggedIn:

@@ -77,6 +77,7 @@ type tokenInfo struct {
 	MinPIN     uint     `json:"minPin"`
 	MaxPIN     uint     `json:"maxPin"`
 	Algorithms []string `json:"algorithms"`
+	Wraps      bool     `json:"wraps"`
 }
 
 type publicKey struct {

@@ -11,6 +11,9 @@
  *   sessions N       at most N sessions
  *   tries N          the PIN locks after N wrong ones; without it never
  *   stale            C_Login finds somebody logged in until C_Logout was called
+ *   extractable      every key says that it may be read out
+ *   twice            every object that is found is found a second time
+ *   wrong-signature  signatures do not verify
  *   noisy            print to standard output and error
  *   CALL hang        CALL (such as C_Sign) never returns
  *   CALL slow MS     it takes so long
@@ -251,6 +254,24 @@ static CK_RV find_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE_PTR template, CK_
 	return real->C_FindObjectsInit(session, template, count);
 }
 
+static CK_RV find(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG max, CK_ULONG_PTR count)
+{
+	CK_RV rv = real->C_FindObjects(session, objects, max, count);
+	if (rv == CKR_OK && *count == 1 && max > 1 && is_set("twice"))
+		objects[(*count)++] = objects[0];
+	return rv;
+}
+
+static CK_RV get_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_PTR list, CK_ULONG count)
+{
+	CK_ULONG i;
+	CK_RV rv = real->C_GetAttributeValue(session, object, list, count);
+	for (i = 0; rv == CKR_OK && i < count; i++)
+		if (list[i].type == CKA_EXTRACTABLE && list[i].pValue && is_set("extractable"))
+			*(CK_BBOOL *)list[i].pValue = CK_TRUE;
+	return rv;
+}
+
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key)
 {
 	TOKEN_FAULTS("C_SignInit");
@@ -294,6 +315,8 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 	fake.C_Login = login;
 	fake.C_Logout = logout;
 	fake.C_FindObjectsInit = find_init;
+	fake.C_FindObjects = find;
+	fake.C_GetAttributeValue = get_attributes;
 	fake.C_SignInit = sign_init;
 	fake.C_Sign = sign;
 	fake.C_EncryptInit = encrypt_init;
