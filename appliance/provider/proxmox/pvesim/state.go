@@ -1,0 +1,155 @@
+package pvesim
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// state is everything that survives a restart.
+type state struct {
+	Boot         time.Time
+	Secret       string // signs tickets
+	RootPassword string
+	NextPID      int
+	NextSerial   int
+	Nodes        map[string]*node
+	Guests       map[int]*guest
+	Storages     map[string]*storage
+	Volumes      map[string]*volume // by volumeKey
+	Pools        map[string]*pool
+	Users        map[string]*user
+	Groups       map[string]*group
+	Roles        map[string][]string // made by users; the system's are in code
+	ACL          []aclEntry
+	Tasks        []*task // oldest first
+	Firewalls    map[string]*firewall
+	Zones        map[string]map[string]string
+	VNets        map[string]map[string]string
+	Subnets      map[string]map[string]string
+	Options      map[string]string
+	Log          []logEntry
+}
+
+type logEntry struct {
+	Time          int64
+	Node, User    string
+	Tag, Message  string
+	PID, Priority int
+}
+
+const maxTasks = 1000
+
+func (c *Cluster) load() error {
+	if c.cfg.StateFile == "" {
+		c.state = c.freshState()
+		return nil
+	}
+	data, err := os.ReadFile(c.cfg.StateFile)
+	if errors.Is(err, os.ErrNotExist) {
+		c.state = c.freshState()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the simulated cluster's state: %w", err)
+	}
+	s := &state{}
+	if err := json.Unmarshal(data, s); err != nil {
+		return fmt.Errorf("%s is not a simulated cluster's state, move it away to begin anew: %w", c.cfg.StateFile, err)
+	}
+	s.recover(c.now())
+	c.state = s
+	c.cfg.Nodes = sortedKeys(s.Nodes)
+	return nil
+}
+
+// recover ends what was under way when the process ended: its tasks are gone and so are their locks.
+func (s *state) recover(now time.Time) {
+	for _, t := range s.Tasks {
+		if t.End == 0 {
+			t.End, t.Exit = now.Unix(), "unexpected status"
+			if g := s.Guests[t.vmid()]; g != nil {
+				delete(g.Config, "lock")
+			}
+		}
+	}
+}
+
+func (c *Cluster) freshState() *state {
+	s := &state{
+		Boot: c.now().Add(-40 * time.Minute), Secret: randomHex(32), RootPassword: c.cfg.RootPassword, NextPID: 0x400,
+		Nodes: map[string]*node{}, Guests: map[int]*guest{}, Storages: map[string]*storage{}, Volumes: map[string]*volume{},
+		Pools: map[string]*pool{}, Groups: map[string]*group{}, Roles: map[string][]string{}, Firewalls: map[string]*firewall{},
+		Zones: map[string]map[string]string{}, VNets: map[string]map[string]string{}, Subnets: map[string]map[string]string{},
+		Options: map[string]string{},
+		Users:   map[string]*user{"root@pam": {Enable: true, Tokens: map[string]*token{}}},
+	}
+	if s.RootPassword == "" {
+		s.RootPassword = randomHex(10)
+	}
+	for i, name := range c.cfg.Nodes {
+		s.Nodes[name] = newNode(name, i)
+	}
+	for _, st := range c.cfg.Storages {
+		s.Storages[st.Name] = newStorage(st)
+	}
+	for _, image := range c.cfg.Images {
+		s.addImage(image, c.now())
+	}
+	for i := range c.cfg.Guests {
+		s.addFixtureGuest(100+i, c.cfg.Nodes[i%len(c.cfg.Nodes)], c.now())
+	}
+	return s
+}
+
+// save writes the state beside its file and renames it there. The caller holds the lock or is New.
+func (c *Cluster) save() error {
+	if c.cfg.StateFile == "" {
+		return nil
+	}
+	data, err := json.Marshal(c.state)
+	if err != nil {
+		return fmt.Errorf("encode the simulated cluster's state: %w", err)
+	}
+	return replaceFile(c.cfg.StateFile, data)
+}
+
+// persist saves and can only log when that fails: the request itself has succeeded.
+func (c *Cluster) persist() {
+	if err := c.save(); err != nil {
+		c.log.Error("simulated cluster: state not kept", "error", err)
+	}
+}
+
+func replaceFile(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	tmp := name + ".new"
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// localNode is the node that answers requests.
+func (c *Cluster) localNode() string { return c.cfg.Nodes[0] }
+
+func joinSorted(set map[string]bool, sep string) string {
+	return strings.Join(sortedKeys(set), sep)
+}
