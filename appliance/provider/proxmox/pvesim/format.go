@@ -35,7 +35,6 @@ var formats = map[string]func(string) error{
 	"disk-size":                quoted(`\d+(\.\d+)?[KMGT]?`, "value does not look like a valid disk size: %s\n"),
 	"pve-volume-id":            volumeID,
 	"pve-volume-id-or-qm-path": volumeOrQemuPath,
-	"pve-lxc-mp-string":        shape(`[^:]*`, "value does not look like a valid mount point\n"),
 	"ip":                       parsed(netip.ParseAddr, "value does not look like a valid IP address\n"),
 	"ipv4":                     ipv4,
 	"ipv6":                     ipv6,

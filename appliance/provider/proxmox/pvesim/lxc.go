@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -199,7 +201,25 @@ func logFormat(created string, size int64, log func(string)) {
 	log(fmt.Sprintf("Creating filesystem with %d 4k blocks and %d inodes", size/4096, size/16384))
 	log("Filesystem UUID: " + newUUID())
 	log("Superblock backups stored on blocks: ")
-	log("\t32768, 98304, 163840, 229376")
+	log("\t" + superblocks(size/4096))
+}
+
+// superblocks lists where ext4 keeps copies of its superblock: in the block groups 1 and the powers
+// of 3, 5 and 7 (ext4 disk layout, sparse_super).
+func superblocks(blocks int64) string {
+	const group = 32768
+	copies := []int64{group}
+	for _, base := range []int64{3, 5, 7} {
+		for n := base; n*group < blocks; n *= base {
+			copies = append(copies, n*group)
+		}
+	}
+	slices.Sort(copies)
+	texts := make([]string, len(copies))
+	for i, block := range copies {
+		texts[i] = strconv.FormatInt(block, 10)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func updateCT(req *call) (any, error) {

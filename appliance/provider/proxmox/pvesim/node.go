@@ -117,7 +117,7 @@ func nodeStatus(req *call) (any, error) {
 		"uptime": req.uptime(), "cpu": cpu, "idle": 0, "wait": 0, "ksm": map[string]any{"shared": 0},
 		"memory":     map[string]any{"total": n.Memory, "used": used, "free": (n.Memory - used) / 2, "available": n.Memory - used},
 		"rootfs":     map[string]any{"total": n.Disk, "used": 12 * gib, "free": n.Disk - 12*gib, "avail": n.Disk - 24*gib},
-		"swap":       map[string]any{"total": 8 * gib, "used": 0, "free": 8 * gib},
+		"swap":       map[string]any{"total": 0, "used": 0, "free": 0},
 		"loadavg":    []string{load3(cpu, n, 1), load3(cpu, n, 0.9), load3(cpu, n, 0.8)},
 		"pveversion": "pve-manager/" + Version + "/" + repoID, "kversion": "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC PMX " + kernel,
 		"current-kernel": map[string]any{"sysname": "Linux", "release": kernel, "version": "#1 SMP PREEMPT_DYNAMIC PMX " + kernel, "machine": "x86_64"},

@@ -122,9 +122,9 @@ func (c *Cluster) addRunning(g *guest, result map[string]any, now time.Time) {
 		"pbs-masterkey": true, "query-bitmap-info": true,
 	}
 	blocks, nics := map[string]any{}, map[string]any{}
-	for _, key := range g.disks() {
+	for i, key := range g.disks() {
 		if qemuDrive.MatchString(key) {
-			blocks[key] = blockStatistics(l)
+			blocks[key] = blockStatistics(l, i == 0)
 		}
 	}
 	for key := range g.Config {
@@ -138,8 +138,10 @@ func (c *Cluster) addRunning(g *guest, result map[string]any, now time.Time) {
 	}
 }
 
-func blockStatistics(l load) map[string]any {
-	result := map[string]any{"account_failed": true, "account_invalid": true, "timed_stats": []any{}, "idle_time_ns": l.uptime * 1e8}
+// blockStatistics are QEMU's counters of a drive. Only the first drive is taken to be in use; one
+// that never was has no idle time.
+func blockStatistics(l load, inUse bool) map[string]any {
+	result := map[string]any{"account_failed": true, "account_invalid": true, "timed_stats": []any{}, "wr_highest_offset": 0}
 	for _, kind := range []string{"rd", "wr", "unmap", "zone_append"} {
 		for _, what := range []string{"bytes", "merged", "operations", "total_time_ns"} {
 			result[kind+"_"+what] = 0
@@ -148,9 +150,12 @@ func blockStatistics(l load) map[string]any {
 	for _, kind := range []string{"rd", "wr", "unmap", "flush", "zone_append"} {
 		result["failed_"+kind+"_operations"], result["invalid_"+kind+"_operations"] = 0, 0
 	}
-	result["flush_operations"], result["flush_total_time_ns"], result["wr_highest_offset"] = 0, 0, l.write
-	result["rd_bytes"], result["rd_operations"] = l.diskRead, l.diskRead/512
-	result["wr_bytes"], result["wr_operations"] = l.write, l.write/4096
+	result["flush_operations"], result["flush_total_time_ns"] = 0, 0
+	if inUse {
+		result["idle_time_ns"] = l.uptime * 1e8
+		result["rd_bytes"], result["rd_operations"] = l.diskRead, l.diskRead/512
+		result["wr_bytes"], result["wr_operations"], result["wr_highest_offset"] = l.write, l.write/4096, l.write
+	}
 	return result
 }
 

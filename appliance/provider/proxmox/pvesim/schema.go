@@ -35,7 +35,7 @@ type property struct {
 	Pattern    string               `json:"re"`
 	MaxLength  int                  `json:"maxl"`
 	MinLength  int                  `json:"minl"`
-	Optional   any                  `json:"opt"`
+	Optional   bool                 `json:"opt"`
 	Requires   string               `json:"req"`
 	DefaultKey int                  `json:"dk"`
 	Alias      string               `json:"al"`
@@ -121,20 +121,7 @@ func checkObject(props map[string]*property, values map[string]string, open bool
 	return errs
 }
 
-func (p *property) mandatory() bool {
-	if p.Alias != "" {
-		return false
-	}
-	switch v := p.Optional.(type) {
-	case float64:
-		return v == 0
-	case string:
-		return v == "0"
-	case bool:
-		return !v
-	}
-	return p.Optional == nil
-}
+func (p *property) mandatory() bool { return !p.Optional && p.Alias == "" }
 
 // check returns the first thing wrong with a value, in the order and words of PVE::JSONSchema, or "".
 func (p *property) check(name, value string) string {

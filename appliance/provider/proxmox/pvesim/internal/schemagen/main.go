@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -125,7 +126,7 @@ func property(p map[string]any) map[string]any {
 	result := map[string]any{}
 	for from, to := range kept {
 		if v, ok := p[from]; ok {
-			result[to] = v
+			result[to] = typed(to, v)
 		}
 	}
 	if re, ok := result["re"].(string); ok {
@@ -147,6 +148,26 @@ func property(p map[string]any) map[string]any {
 		result["it"] = property(items)
 	}
 	return result
+}
+
+// typed settles what the tree writes as text in one place and as a number in another.
+func typed(key string, v any) any {
+	switch key {
+	case "min", "max", "maxl", "minl", "dk":
+		if n, err := strconv.ParseFloat(fmt.Sprint(v), 64); err == nil {
+			return n
+		}
+	case "opt":
+		return fmt.Sprint(v) != "0"
+	case "e":
+		items := []string{}
+		list, _ := v.([]any)
+		for _, item := range list {
+			items = append(items, fmt.Sprint(item))
+		}
+		return items
+	}
+	return v
 }
 
 // write packs the result without a time stamp, so that equal input gives equal bytes.
