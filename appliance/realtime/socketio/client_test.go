@@ -116,10 +116,16 @@ func newClientNode(t *testing.T) *node {
 	return n
 }
 
+// askBack asks its client a question, waits some milliseconds, and acknowledges with the answer.
 func askBack(ctx context.Context, e *Event) {
-	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	var number, milliseconds int
+	if err := e.Bind(&number, &milliseconds); err != nil {
+		_ = e.Ack(err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(milliseconds)*time.Millisecond)
 	defer cancel()
-	answer, err := e.Socket().EmitAck(ctx, "question", e.Args().Values()...)
+	answer, err := e.Socket().EmitAck(ctx, "question", number)
 	if err != nil {
 		_ = e.Ack(err.Error())
 		return

@@ -25,7 +25,7 @@ type node struct {
 	http *httptest.Server
 }
 
-// session is the test's idea of a Nimbus session: its name, from a header or cookie.
+// account is the test's idea of a Nimbus session: its name, from a header or cookie.
 type account struct{ name string }
 
 func authenticateAccount(r *http.Request) (any, error) {

@@ -64,6 +64,31 @@ func TestRobustness27RevokedPeerThatDoesNotReadIsCut(t *testing.T) {
 	}
 }
 
+func TestRobustness27WhatWasQueuedIsNotSentAfterRevocation(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, func(c *Config) { c.SendBuffer, c.CloseTimeout = 64<<20, patience })
+	b, id := n.browseConnected()
+	b.connect("/custom,")
+	b.want(`42/custom,["auth",{}]`)
+	for range 40 { // more than the kernel takes
+		if err := n.socket(id).Emit("flood", strings.Repeat("x", 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.DisconnectIf(func(*Socket) bool { return true })
+	floods, goodbyes := 0, 0
+	for packet, err := b.read(); err == nil; packet, err = b.read() {
+		if strings.HasPrefix(packet, "41") {
+			goodbyes++
+		} else {
+			floods++
+		}
+	}
+	if floods >= 40 || goodbyes != 2 {
+		t.Errorf("%d events and %d good-byes came after the revocation", floods, goodbyes)
+	}
+}
+
 func TestRobustness27EventsAfterRevocationAreNotHandled(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)

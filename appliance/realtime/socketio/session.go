@@ -57,6 +57,7 @@ type session struct {
 	queue        []frame
 	queued       int // bytes in queue and in the hands of the writer
 	starved      bool
+	discarded    bool        // the writer has to drop what it holds
 	timer        *time.Timer // heartbeat; the end of the linger when closing
 	awaitingPong bool
 
@@ -203,10 +204,11 @@ func (s *session) takeLocked() []frame {
 	return frames
 }
 
-// sent gives room back in the buffer.
-func (s *session) sent(bytes int) {
+// sent gives room back in the buffer; false means that the rest of a batch must not go out.
+func (s *session) sent(bytes int) bool {
 	s.mu.Lock()
 	s.queued -= bytes
+	goOn := !s.discarded
 	relieved := s.starved && s.queued == 0 && s.state == sessionOpen
 	if relieved {
 		s.starved = false
@@ -215,6 +217,7 @@ func (s *session) sent(bytes int) {
 	if relieved {
 		s.peer.relieved()
 	}
+	return goOn
 }
 
 func (s *session) farewellTo(f frame) {
@@ -233,18 +236,17 @@ func (s *session) finish(reason string, lastWords []frame, discard bool) {
 	}
 	s.enterClosingLocked()
 	if discard {
-		for _, f := range s.takeLocked() {
-			s.queued -= len(f.data)
-		}
+		s.discarded = true
+		s.takeLocked()
 	}
 	s.timer = time.AfterFunc(s.srv.cfg.CloseTimeout, s.end)
 	s.pushLocked(lastWords...)
 	unheard := len(s.queue) == 0 && s.poll == nil && s.ws == nil && s.candidate == nil
 	s.mu.Unlock()
+	s.peer.closed(reason)
 	if unheard { // nothing to say and nobody who listens: the next poll learns that the session is unknown
 		s.end()
 	}
-	s.peer.closed(reason)
 }
 
 // abort closes the session at once; the peer is gone, or broke the protocol.
@@ -255,10 +257,10 @@ func (s *session) abort(reason string) {
 		s.enterClosingLocked()
 	}
 	s.mu.Unlock()
-	s.end()
 	if open {
 		s.peer.closed(reason)
 	}
+	s.end()
 }
 
 func (s *session) enterClosingLocked() {

@@ -123,7 +123,9 @@ func (s *session) write() {
 				s.abort(ReasonTransportError)
 				return
 			}
-			s.sent(len(f.data))
+			if !s.sent(len(f.data)) {
+				break
+			}
 		}
 	}
 }
@@ -132,6 +134,7 @@ func (s *session) write() {
 func (s *session) nextBatch() ([]frame, *wsConn) {
 	s.mu.Lock()
 	frames, ws := s.takeLocked(), s.ws
+	s.discarded = false
 	closing := s.state == sessionClosing && frames == nil
 	s.writing = frames != nil || closing
 	s.mu.Unlock()

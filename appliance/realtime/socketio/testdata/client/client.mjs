@@ -50,11 +50,11 @@ const perTransport = {
   async "server asks the client"(transports) {
     const socket = await connected(transports);
     socket.on("question", (number, answer) => answer(number + 1, Buffer.from([number])));
-    const [sum, data] = await socket.emitWithAck("ask me", 41);
+    const [sum, data] = await socket.emitWithAck("ask me", 41, 5000);
     assert.equal(sum, 42);
     assert.deepEqual([...new Uint8Array(data)], [41]);
     socket.off("question").on("question", () => {});
-    assert.equal(await socket.emitWithAck("ask me", 1), "context deadline exceeded");
+    assert.equal(await socket.emitWithAck("ask me", 1, 50), "context deadline exceeded");
     return socket;
   },
 
