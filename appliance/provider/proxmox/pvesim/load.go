@@ -71,18 +71,19 @@ func memoryOf(g *guest) int64 {
 	return n << 20
 }
 
-// coresOf is the number of processors that a guest sees.
+// coresOf is the number of processors that a guest is counted with: never more than its node has.
 func (c *Cluster) coresOf(g *guest) int {
+	host := c.state.Nodes[g.Node].CPUs
 	cores, err := strconv.Atoi(g.Config["cores"])
 	if g.Kind == "lxc" {
 		if err != nil {
-			return c.state.Nodes[g.Node].CPUs
+			return host
 		}
-		return cores
+		return min(cores, host)
 	}
 	if vcpus, errV := strconv.Atoi(g.Config["vcpus"]); errV == nil {
-		return vcpus
+		return min(vcpus, host)
 	}
 	sockets, _ := strconv.Atoi(g.Config["sockets"])
-	return max(cores, 1) * max(sockets, 1)
+	return min(max(cores, 1)*max(sockets, 1), host)
 }

@@ -118,9 +118,7 @@ func (req *call) finishContainer(g *guest, settings map[string]string, log func(
 	config["ostype"] = firstOf(config["ostype"], osOf(template))
 	storedContainer(config)
 	g.Config = config
-	if req.p.flag("start") {
-		req.powerOn(g)
-	}
+	req.startCreated(g, "vzstart", log)
 	return nil
 }
 

@@ -72,7 +72,7 @@ func listNetworks(req *call) (any, error) {
 			shown = append(shown, entry)
 		}
 	}
-	if n.Staged == nil {
+	if maps.EqualFunc(n.planned(), n.Networks, maps.Equal) {
 		return shown, nil
 	}
 	return listing{data: shown, beside: map[string]any{"changes": n.changes()}}, nil

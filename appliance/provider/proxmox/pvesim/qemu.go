@@ -137,13 +137,20 @@ func (req *call) finishCreate(g *guest, settings map[string]string, log func(str
 		config["boot"] = defaultBoot(config)
 	}
 	g.Config = config
-	if req.p.flag("start") {
-		req.startTask(req.who, job{kind: "qmstart", id: g.id(), node: g.Node, takes: durations["qmstart"], work: func(func(string)) error {
-			req.powerOn(g)
-			return nil
-		}})
-	}
+	req.startCreated(g, "qmstart", log)
 	return nil
+}
+
+// startCreated starts a new guest within the task that made it. A failure only leaves it stopped.
+func (req *call) startCreated(g *guest, kind string, log func(string)) {
+	if !req.p.flag("start") {
+		return
+	}
+	if planned := req.faults.takeFailure(kind); planned != nil {
+		log("start failed: " + *planned)
+		return
+	}
+	req.powerOn(g)
 }
 
 // normalise brings values into the form in which the server keeps them.

@@ -97,7 +97,7 @@ func (req *call) maySet(vmid int, settings map[string]string) error {
 	}
 	creating := req.state.Guests[vmid] == nil
 	for _, key := range sortedKeys(settings) {
-		if err := onlyForRoot(key, settings[key]); err != nil {
+		if err := onlyForRoot(req.kind(), key, settings[key]); err != nil {
 			return err
 		}
 		if err := req.mayUseBridge(key, settings[key]); err != nil {
@@ -113,9 +113,11 @@ func (req *call) maySet(vmid int, settings map[string]string) error {
 	return nil
 }
 
-func onlyForRoot(key, value string) error {
+func onlyForRoot(kind, key, value string) error {
 	stem := strings.TrimRight(key, "0123456789")
 	switch {
+	case kind == "lxc" && key != "hookscript":
+		return nil
 	case rootOnly[stem]:
 		return fail("only root can set '%s' config", key)
 	case stem == "hostpci" && driveOption(value, "mapping") == "":

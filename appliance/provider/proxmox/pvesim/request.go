@@ -179,18 +179,28 @@ func (req *call) readParams() error {
 			return err
 		}
 	}
-	query, err := url.ParseQuery(req.http.URL.RawQuery)
-	if err != nil {
-		return bare(http.StatusBadRequest, "bad query string")
-	}
-	req.p.merge(query)
-	return nil
+	return req.p.merge(req.http.URL.RawQuery)
 }
 
-func (p params) merge(values url.Values) {
+// merge adds url-encoded parameters. Unlike url.ParseQuery it takes a semicolon for what it is, as
+// the server does.
+func (p params) merge(encoded string) error {
+	values := url.Values{}
+	for _, pair := range strings.Split(encoded, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		k, errKey := url.QueryUnescape(key)
+		v, errValue := url.QueryUnescape(value)
+		if errKey != nil || errValue != nil {
+			return bare(http.StatusBadRequest, "bad url encoding")
+		}
+		if k != "" {
+			values.Add(k, v)
+		}
+	}
 	for k, v := range values {
 		p[k] = strings.Join(v, listSeparator)
 	}
+	return nil
 }
 
 func (req *call) readBody() error {
@@ -205,12 +215,7 @@ func (req *call) readBody() error {
 	if kind == "application/json" {
 		return req.readJSON(body)
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return bare(http.StatusBadRequest, "bad request body")
-	}
-	req.p.merge(form)
-	return nil
+	return req.p.merge(string(body))
 }
 
 func (req *call) readJSON(body []byte) error {

@@ -78,6 +78,7 @@ func (req *call) freeze(g *guest, name string, log func(string)) {
 		Name: name, Description: req.p["description"], Parent: g.Parent, Time: req.now().Unix(),
 		State: req.p.flag("vmstate") && g.Running, Config: maps.Clone(g.Config), Sizes: map[string]int64{},
 	}
+	delete(s.Config, "description") // a snapshot has its own
 	for _, key := range g.disks() {
 		if v := req.state.volume(g.Node, driveFile(g.Config[key])); v != nil && v.VMID == g.VMID {
 			log(fmt.Sprintf("snapshotting 'drive-%s' (%s)", key, v.ID))
@@ -143,7 +144,11 @@ func rollBack(req *call) (any, error) {
 			return fmt.Errorf("snapshot '%s' does not exist", name)
 		}
 		g.powerOff()
+		description := g.Config["description"]
 		g.Config, g.Parent = maps.Clone(s.Config), name
+		if description != "" {
+			g.Config["description"] = description
+		}
 		for id, size := range s.Sizes {
 			if v := req.state.volume(g.Node, id); v != nil {
 				v.Size = size
