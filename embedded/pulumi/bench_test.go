@@ -42,7 +42,7 @@ func (w *world) timeBare(b *testing.B, i int) time.Duration {
 	if err := o.ensureStack(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	p, err := w.serveProgram(&run, o.id)
+	p, err := w.serveProgram(&run)
 	if err != nil {
 		b.Fatal(err)
 	}

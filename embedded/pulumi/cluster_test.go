@@ -71,8 +71,6 @@ resources:
       initialization:
         datastoreId: local-lvm
         userAccount: {username: debian, password: "${password}"}
-    options:
-      ignoreChanges: ["disks[0].speed"]
 outputs:
   vm: ${web.vmId}
   password: ${password}

@@ -3,7 +3,6 @@ package pulumi
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -161,9 +160,10 @@ func (p *eventPipe) finish() {
 	if p.read == nil {
 		return
 	}
-	if err := p.read.SetReadDeadline(time.Now().Add(eventGrace)); err == nil || errors.Is(err, os.ErrNoDeadline) {
-		<-p.done
+	if err := p.read.SetReadDeadline(time.Now().Add(eventGrace)); err != nil {
+		p.read.Close()
 	}
+	<-p.done
 	p.read.Close()
 }
 

@@ -30,7 +30,6 @@ type Engine struct {
 	mu      sync.Mutex
 	ctx     context.Context // ends with Stop; nil before Start
 	stop    context.CancelFunc
-	sockets string          // short-lived directory for the programs' sockets
 	busy    map[string]*job // by Run.key
 	running sync.WaitGroup
 }
@@ -63,11 +62,6 @@ func (e *Engine) Start(ctx context.Context) error {
 	} else if n > 0 {
 		e.log.Warn("stopped Pulumi processes of an earlier run", "processes", n)
 	}
-	sockets, err := os.MkdirTemp("", "nimbus-pulumi-")
-	if err != nil {
-		return fmt.Errorf("prepare the Pulumi engine: %w", err)
-	}
-	e.sockets = sockets
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return nil
 }
@@ -95,18 +89,17 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 	e.stop()
 	e.ctx = nil
-	sockets := e.sockets
 	e.mu.Unlock()
 
 	done := make(chan struct{})
 	go func() { e.running.Wait(); close(done) }()
 	select {
 	case <-done:
-		return os.RemoveAll(sockets)
+		return nil
 	case <-ctx.Done():
 		_, err := stopMarked(context.WithoutCancel(ctx), envDir, e.dir)
 		<-done
-		return errors.Join(err, os.RemoveAll(sockets))
+		return err
 	}
 }
 
@@ -196,6 +189,9 @@ func (e *Engine) linkProviders() error {
 		return err
 	}
 	for _, d := range dirs {
+		if info, err := os.Stat(d); err != nil || !info.IsDir() {
+			continue // the CLI keeps files of its own beside
+		}
 		if err := link(e.exe, filepath.Join(d, providerName)); err != nil {
 			return err
 		}

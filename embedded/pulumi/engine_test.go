@@ -1,12 +1,14 @@
 package pulumi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +67,13 @@ func TestLifeOfAMachine(t *testing.T) {
 	if len(drifted.Drift) != 1 || drifted.Drift[0].Name != "web" {
 		t.Fatalf("drift is %+v", drifted.Drift)
 	}
+
+	refreshed := ok(w.Refresh(ctx, more, nil))
+	if len(refreshed.Plan.Drift) != 1 {
+		t.Fatalf("refreshing tells of %+v", refreshed.Plan.Drift)
+	}
+	more.Refresh = false
+	wantChanges(t, ok(w.Preview(ctx, more, nil)).Plan, "update web")
 
 	ok(w.Destroy(ctx, more, nil))
 	if left := w.cluster.Guests(); len(left) != 0 {
@@ -297,5 +306,55 @@ func TestInvalidProgramIsNotRun(t *testing.T) {
 	res, err := w.Up(t.Context(), run, nil)
 	if !errors.Is(err, ErrProgram) || !strings.Contains(err.Error(), "memory") || !hasErrors(res.Diagnostics) {
 		t.Fatalf("a missing configuration value gives %v, %+v", err, res.Diagnostics)
+	}
+}
+
+func TestApprovalOutlivesAnUnrelatedState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ok := must(t)
+	run := w.vm("again", 105, 1024)
+	run.ExpectDigest = ok(w.Preview(t.Context(), run, nil)).Plan.Digest
+	refresh := run
+	refresh.ExpectDigest = ""
+	ok(w.Refresh(t.Context(), refresh, nil)) // writes the state anew
+	ok(w.Up(t.Context(), run, nil))
+	if got := w.cluster.Guests(); !slices.Equal(got, []int{105}) {
+		t.Fatalf("guests are %v", got)
+	}
+}
+
+func TestStacksRunAtTheSameTimeAndCarryTheirMarks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	runs := []Run{w.vm("left", 101, 512), w.vm("right", 102, 512)}
+	runs[1].Program = bytes.Replace(runs[1].Program, []byte("      started: false"), []byte("      started: false\n      tags: [web]"), 1)
+	errs := make(chan error, len(runs))
+	for i := range runs {
+		runs[i].Tags = []string{"nimbus", "nimbus-" + runs[i].Stack}
+		go func() {
+			_, err := w.Up(t.Context(), runs[i], nil)
+			errs <- err
+		}()
+	}
+	for range runs {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range map[int]string{101: "nimbus;nimbus-left", 102: "nimbus;nimbus-right;web"} {
+		tags := strings.Split(w.cluster.GuestConfig(id)["tags"], ";")
+		slices.Sort(tags)
+		if got := strings.Join(tags, ";"); got != want {
+			t.Errorf("tags of %d are %q, want %q", id, got, want)
+		}
+	}
+	for i := range runs {
+		wantChanges(t, must(t)(w.Up(t.Context(), runs[i], nil)).Plan)
+	}
+	expr := runs[0]
+	expr.Program = bytes.Replace(expr.Program, []byte("      started: false"), []byte("      started: false\n      tags: ${web.tags}"), 1)
+	if _, err := w.Preview(t.Context(), expr, nil); !errors.Is(err, ErrProgram) {
+		t.Errorf("tags that cannot be marked give %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	keepFiles   = 40              // newest backups and history files of each stack
+	keepFiles   = 80              // newest backups and history files of each stack; an update leaves four
 	awaitRecord = 3 * time.Second // from a creation's begin to its record in the state
 )
 

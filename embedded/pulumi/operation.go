@@ -161,7 +161,7 @@ func (o *operation) cli(ctx context.Context, onEvent func(Event), plan *Plan, ar
 	var p *program
 	if name == "preview" || name == "up" {
 		var err error
-		if p, err = o.serveProgram(o.run, o.id); err != nil {
+		if p, err = o.serveProgram(o.run); err != nil {
 			return res, err
 		}
 		defer p.close()

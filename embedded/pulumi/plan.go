@@ -85,9 +85,10 @@ func digest(r *Run, p Plan) string {
 		Project, Stack string
 		Destroy        bool
 		Program        string
+		Tags           []string
 		Config         []entry
 		Changes        []Change
-	}{Version: 1, Project: r.Project, Stack: r.Stack, Destroy: r.Destroy, Changes: p.Changes}
+	}{Version: 1, Project: r.Project, Stack: r.Stack, Destroy: r.Destroy, Tags: r.Tags, Changes: p.Changes}
 	sum := sha256.Sum256(r.Program)
 	doc.Program = hex.EncodeToString(sum[:])
 	for key, v := range r.Config {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -35,6 +36,7 @@ type program struct {
 	values   resource.PropertyMap
 	docs     *loader
 	server   *grpc.Server
+	dir      string // of the socket
 	address  string
 
 	mu    sync.Mutex
@@ -42,25 +44,41 @@ type program struct {
 }
 
 // serveProgram parses and checks the document and serves it until close.
-func (e *Engine) serveProgram(r *Run, id string) (*program, error) {
+func (e *Engine) serveProgram(r *Run) (*program, error) {
 	template, diags := e.parse(r.Program)
 	if hasErrors(diags) {
 		return nil, &Error{Op: "program", Kind: ErrProgram, Message: join(diags)}
+	}
+	if err := adapt(template, r.Tags); err != nil {
+		return nil, err
 	}
 	p := &program{template: template, docs: e.docs, diags: diags}
 	if err := p.setConfig(r); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(e.sockets, id+".sock")
-	listener, err := net.Listen("unix", path)
+	listener, err := p.listen()
 	if err != nil {
 		return nil, fmt.Errorf("serve the program: %w", err)
 	}
-	p.address = "unix://" + path
-	p.server = grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
+	p.server = grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.WaitForHandlers(true))
 	pulumirpc.RegisterLanguageRuntimeServer(p.server, p)
 	go func() { _ = p.server.Serve(listener) }() // ends with Stop, which reports nothing of use
 	return p, nil
+}
+
+// listen opens a socket in a directory of its own. It lies in the system's
+// temporary directory because a socket's path may not be long.
+func (p *program) listen() (net.Listener, error) {
+	dir, err := os.MkdirTemp("", "nimbus-pulumi-")
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", filepath.Join(dir, "program"))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	p.dir, p.address = dir, "unix://"+listener.Addr().String()
+	return listener, nil
 }
 
 // setConfig prepares the configuration in the two forms that pulumi-yaml reads:
@@ -98,8 +116,11 @@ func plain(v any) any {
 	return out
 }
 
-// close ends the server and everything it does.
-func (p *program) close() { p.server.Stop() }
+// close ends the server and waits for what it does.
+func (p *program) close() {
+	p.server.Stop()
+	_ = os.RemoveAll(p.dir) // an empty directory of 60 bytes that a reboot removes too
+}
 
 // diagnostics are those collected so far.
 func (p *program) diagnostics() []Diagnostic {

@@ -34,6 +34,9 @@ type Run struct {
 	// Config are the program's configuration values by their names in its
 	// config section. They are handed to the program in memory.
 	Config map[string]ConfigValue
+	// Tags are added to every machine and container that the program makes, as
+	// the mark by which its owner knows it.
+	Tags []string
 	// Passphrase opens the stack's secrets.
 	Passphrase string
 	// Env are the provider's settings: PROXMOX_VE_*, SSL_CERT_FILE, SSL_CERT_DIR
@@ -117,6 +120,8 @@ func (e *Error) Unwrap() error { return e.Kind }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,99}$`)
 
+var tagPattern = regexp.MustCompile(`^[a-z0-9_][a-z0-9_+.-]{0,123}$`)
+
 var envAllowed = regexp.MustCompile(`^(PROXMOX_VE_[A-Z0-9_]+|SSL_CERT_FILE|SSL_CERT_DIR|HTTPS?_PROXY|NO_PROXY)$`)
 
 // check refuses names that could be more than a name, and an environment that
@@ -133,6 +138,11 @@ func (r *Run) check() error {
 	for name, value := range r.Env {
 		if !envAllowed.MatchString(name) || strings.ContainsRune(value, 0) {
 			return fmt.Errorf("the environment variable %q is not passed to the provider; use PROXMOX_VE_* and SSL_CERT_FILE", name)
+		}
+	}
+	for _, tag := range r.Tags {
+		if !tagPattern.MatchString(tag) {
+			return fmt.Errorf("the tag %q is not usable: give lower-case letters, digits, '-', '_', '+' and '.'", tag)
 		}
 	}
 	for key, v := range r.Config {

@@ -126,3 +126,45 @@ func TestEditorSchema(t *testing.T) {
 		t.Errorf("disks is %+v and its type %+v", inputs["disks"], s.Types[object])
 	}
 }
+
+func TestCanonicalType(t *testing.T) {
+	t.Parallel()
+	for _, token := range []string{"proxmoxve:VmLegacy", "proxmoxve:index:VmLegacy", vmType} {
+		if got := canonical(token); got != vmType {
+			t.Errorf("canonical(%q) = %q", token, got)
+		}
+	}
+	if got := canonical("proxmoxve:cloned:Vm"); guestTypes[got] == "" {
+		t.Errorf("%q is no guest", got)
+	}
+	for _, odd := range []string{"", "x", "a:b:", "a:b:c:d"} {
+		if got := canonical(odd); got != odd && guestTypes[got] != "" {
+			t.Errorf("canonical(%q) = %q", odd, got)
+		}
+	}
+}
+
+func TestGuestsOfAPlan(t *testing.T) {
+	t.Parallel()
+	container := "proxmoxve:index/containerLegacy:ContainerLegacy"
+	p := Plan{Changes: []Change{
+		{Name: "new", Type: vmType, Op: OpCreate, Diffs: []Diff{{Path: "nodeName", New: "pve1"}, {Path: "vmId", New: 101.0}}},
+		{Name: "any", Type: vmType, Op: OpCreate},
+		{Name: "moved", Type: container, Op: OpReplace, ID: "102", Diffs: []Diff{{Path: "nodeName", Old: "a", New: "b", ReplaceCause: true}}},
+		{Name: "renumbered", Type: vmType, Op: OpReplace, ID: "103", Diffs: []Diff{{Path: "vmId", Old: 103.0, New: 104.0}}},
+		{Name: "gone", Type: vmType, Op: OpDelete, ID: "105"},
+		{Name: "cloned", Type: "proxmoxve:cloned/vm:Vm", Op: OpCreate, Diffs: []Diff{{Path: "resourceId", New: "106"}}},
+		{Name: "pool", Type: "proxmoxve:index/poolLegacy:PoolLegacy", Op: OpCreate},
+	}}
+	want := []Guest{
+		{Name: "new", Op: OpCreate, VMID: 101, Node: "pve1"},
+		{Name: "any", Op: OpCreate},
+		{Name: "moved", Op: OpReplace, VMID: 102, OldVMID: 102, Node: "b"},
+		{Name: "renumbered", Op: OpReplace, VMID: 104, OldVMID: 103},
+		{Name: "gone", Op: OpDelete, VMID: 105},
+		{Name: "cloned", Op: OpCreate, VMID: 106},
+	}
+	if got := p.Guests(); !slices.Equal(got, want) {
+		t.Errorf("guests are %+v, want %+v", got, want)
+	}
+}

@@ -181,11 +181,29 @@ func (c *checker) resources(m *yaml.Node) {
 				if !strings.HasPrefix(value.Value, bridge.Name+":") {
 					c.add(value, fmt.Sprintf("resources of type %q are not available; use the types of %s", value.Value, bridge.Name))
 				}
+			case "get", "import":
+				c.add(key, "a program cannot take in what it did not create; leave "+key.Value+" out")
+			case "options":
+				c.options(value)
 			case "properties":
 				if value.Kind == yaml.ScalarNode && value.Tag != "!!null" {
 					c.add(value, "properties have to be written as a mapping")
 				}
 			}
+		}
+	}
+}
+
+// options refuses the import of existing resources: the program would own them,
+// and destroy them in the end.
+func (c *checker) options(m *yaml.Node) {
+	if m.Kind == yaml.AliasNode {
+		m = m.Alias
+	}
+	for i := 0; m.Kind == yaml.MappingNode && i+1 < len(m.Content); i += 2 {
+		switch key := m.Content[i]; key.Value {
+		case "import", "<<":
+			c.add(key, "a program cannot take in what it did not create; leave "+key.Value+" out")
 		}
 	}
 }

@@ -79,6 +79,8 @@ func TestRobustness40ProgramsCannotReachTheAppliance(t *testing.T) {
 		"stack reference": strings.Replace(validProgram, "proxmoxve:index/vmLegacy:VmLegacy", "pulumi:pulumi:StackReference", 1),
 		"own provider":    strings.Replace(validProgram, "proxmoxve:index/vmLegacy:VmLegacy", "pulumi:providers:proxmoxve", 1),
 		"download":        strings.Replace(validProgram, "    properties:", "    options: {pluginDownloadURL: \"http://example.org\"}\n    properties:", 1),
+		"import":          strings.Replace(validProgram, "    properties:", "    options: {import: \"100\"}\n    properties:", 1),
+		"get":             strings.Replace(validProgram, "    properties:", "    get: {id: \"100\"}\n    properties:", 1),
 		"plugins":         validProgram + "plugins: {providers: [{name: x, path: /tmp}]}\n",
 		"packages":        validProgram + "packages: {x: /tmp}\n",
 		"components":      validProgram + "components: {}\n",
