@@ -74,14 +74,11 @@ func keyDiffs(m *apitype.StepEventMetadata, old, new map[string]any) []Diff {
 // driftOf gives what a refresh step found changed, or nil. Its event has the
 // state before and after as outputs.
 func driftOf(m *apitype.StepEventMetadata) *Change {
-	if m.Op != apitype.OpRefresh {
-		return nil
-	}
 	c := &Change{URN: m.URN, Type: m.Type, Name: nameOf(m.URN), Op: OpUpdate}
 	if m.Old != nil {
 		c.ID = m.Old.ID
 	}
-	if m.New == nil {
+	if m.New == nil || m.Op == apitype.OpDelete {
 		c.Op = OpDelete
 		return c
 	}

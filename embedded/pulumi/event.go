@@ -61,6 +61,7 @@ type collector struct {
 	seq    int
 
 	steps   map[string]*Change // by URN
+	reading map[string]bool    // URNs being refreshed
 	drift   map[string]*Change
 	failed  []Failure
 	diags   []Diagnostic
@@ -71,7 +72,7 @@ type collector struct {
 func newCollector(notify func(Event)) *collector {
 	return &collector{
 		notify: notify,
-		steps:  map[string]*Change{}, drift: map[string]*Change{}, said: map[string][]string{},
+		steps:  map[string]*Change{}, reading: map[string]bool{}, drift: map[string]*Change{}, said: map[string][]string{},
 	}
 }
 
@@ -121,7 +122,7 @@ func (c *collector) started(at time.Time, in *apitype.ResourcePreEvent) {
 	e := c.resource(at, KindStarted, &in.Metadata)
 	e.Planning = in.Planning
 	if in.Metadata.Op == apitype.OpRefresh {
-		e.Op = OpRefresh
+		c.reading[e.URN] = true
 	} else {
 		e.Diffs = diffsOf(&in.Metadata)
 		c.step(e, &in.Metadata)
@@ -149,11 +150,21 @@ func (c *collector) done(at time.Time, in *apitype.ResOutputsEvent) {
 	if m.Type == stackType && m.New != nil {
 		c.outputs = m.New.Outputs
 	}
+	if c.reading[e.URN] {
+		delete(c.reading, e.URN)
+		c.read(&e, m)
+	}
+	c.emit(e)
+}
+
+// read notes what a refresh found. Its event says "refresh" in a preview and
+// what was done to the state otherwise.
+func (c *collector) read(e *Event, m *apitype.StepEventMetadata) {
+	e.Op = OpRefresh
 	if drift := driftOf(m); drift != nil {
 		c.drift[e.URN] = drift
 		e.Op, e.Diffs = drift.Op, drift.Diffs
 	}
-	c.emit(e)
 }
 
 func (c *collector) fail(at time.Time, in *apitype.ResOpFailedEvent) {

@@ -112,15 +112,20 @@ func TestSecretsAndUnknownsAreMasked(t *testing.T) {
 func TestDriftIsToldFromARefresh(t *testing.T) {
 	t.Parallel()
 	c := newCollector(nil)
-	refresh := func(urn, rest string) {
-		feed(t, c, `{"resOutputsEvent":{"metadata":{"op":"refresh","urn":"`+urn+`","type":"t","old":{"id":"1","outputs":{"memory":1,"__meta":"a"}}`+rest+`}}}`)
+	refresh := func(urn, op, rest string) {
+		feed(t, c, `{"resourcePreEvent":{"metadata":{"op":"refresh","urn":"`+urn+`","type":"t"}}}`)
+		feed(t, c, `{"resOutputsEvent":{"metadata":{"op":"`+op+`","urn":"`+urn+`","type":"t","old":{"id":"1","outputs":{"memory":1,"__meta":"a"}}`+rest+`}}}`)
 	}
-	refresh("x::changed", `,"new":{"id":"1","outputs":{"memory":2,"__meta":"b"}}`)
-	refresh("x::gone", "")
-	refresh("x::same", `,"new":{"id":"1","outputs":{"memory":1,"__meta":"b"}}`)
+	refresh("x::changed", "refresh", `,"new":{"id":"1","outputs":{"memory":2,"__meta":"b"}}`)
+	refresh("x::gone", "refresh", "")
+	refresh("x::written", "update", `,"new":{"id":"1","outputs":{"memory":3}}`)
+	refresh("x::dropped", "delete", `,"new":{"id":"1","outputs":{"memory":1}}`)
+	refresh("x::same", "same", `,"new":{"id":"1","outputs":{"memory":1,"__meta":"b"}}`)
 	want := []Change{
 		{URN: "x::changed", Type: "t", Name: "changed", ID: "1", Op: OpUpdate, Diffs: []Diff{{Path: "memory", Old: 1.0, New: 2.0}}},
+		{URN: "x::dropped", Type: "t", Name: "dropped", ID: "1", Op: OpDelete},
 		{URN: "x::gone", Type: "t", Name: "gone", ID: "1", Op: OpDelete},
+		{URN: "x::written", Type: "t", Name: "written", ID: "1", Op: OpUpdate, Diffs: []Diff{{Path: "memory", Old: 1.0, New: 3.0}}},
 	}
 	if diff := cmp.Diff(want, c.plan(&Run{}).Drift); diff != "" {
 		t.Error(diff)
