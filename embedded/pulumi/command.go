@@ -88,20 +88,19 @@ func (e *Engine) environ(c command) []string {
 		"HOME":   e.home(),
 		"USER":   "nimbus",
 		"LANG":   "C.UTF-8",
-		"TMPDIR": e.dir + "/tmp",
+		"TMPDIR": e.tmp(),
 		envDir:   e.dir,
 		envRun:   c.id,
 
-		"PULUMI_HOME":                                   e.home(),
-		"PULUMI_BACKEND_URL":                            "file://" + e.backend(),
-		"PULUMI_CONFIG_PASSPHRASE":                      c.run.Passphrase,
-		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION":   "true",
-		"PULUMI_IGNORE_AMBIENT_PLUGINS":                 "true",
-		"PULUMI_SKIP_UPDATE_CHECK":                      "true",
-		"PULUMI_DEBUG_COMMANDS":                         "true", // for --event-log
-		"PULUMI_DISABLE_REGISTRY_RESOLVE":               "true",
-		"PULUMI_SUPPRESS_COPILOT_LINK":                  "true",
-		"PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "false",
+		"PULUMI_HOME":                                 e.home(),
+		"PULUMI_BACKEND_URL":                          "file://" + e.backend(),
+		"PULUMI_CONFIG_PASSPHRASE":                    c.run.Passphrase,
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+		"PULUMI_IGNORE_AMBIENT_PLUGINS":               "true",
+		"PULUMI_SKIP_UPDATE_CHECK":                    "true",
+		"PULUMI_DEBUG_COMMANDS":                       "true", // for --event-log
+		"PULUMI_DISABLE_REGISTRY_RESOLVE":             "true",
+		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER":    "true", // a stack file may be lost
 	}
 	for name, value := range c.run.Env {
 		env[name] = value

@@ -54,13 +54,16 @@ func (e *Engine) Start(ctx context.Context) error {
 	if e.ctx != nil {
 		return nil
 	}
-	if err := e.layOut(); err != nil {
+	if err := e.locate(); err != nil {
 		return fmt.Errorf("prepare the Pulumi engine: %w", err)
 	}
 	if n, err := stopMarked(ctx, envDir, e.dir); err != nil {
 		return fmt.Errorf("stop Pulumi processes of an earlier run: %w", err)
 	} else if n > 0 {
 		e.log.Warn("stopped Pulumi processes of an earlier run", "processes", n)
+	}
+	if err := e.layOut(); err != nil {
+		return fmt.Errorf("prepare the Pulumi engine: %w", err)
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return nil
@@ -146,6 +149,7 @@ func (e *Engine) Cancel(_ context.Context, r Run) bool {
 func (e *Engine) home() string      { return filepath.Join(e.dir, "home") }
 func (e *Engine) cliPath() string   { return filepath.Join(e.dir, "bin", cliName) }
 func (e *Engine) backend() string   { return filepath.Join(e.dir, "state") }
+func (e *Engine) tmp() string       { return filepath.Join(e.dir, "tmp") } // emptied at each start
 func (e *Engine) stateRoot() string { return filepath.Join(e.backend(), ".pulumi") }
 
 func (e *Engine) workDir(r *Run) string { return filepath.Join(e.dir, "work", r.Project, r.Stack) }
@@ -154,20 +158,26 @@ func (e *Engine) statePath(r *Run) string {
 	return filepath.Join(e.stateRoot(), "stacks", r.Project, r.Stack+".json")
 }
 
-// layOut makes the directories and links.
-func (e *Engine) layOut() error {
+// locate settles where the engine's files and the binary are.
+func (e *Engine) locate() error {
 	dir, err := filepath.Abs(e.dir)
 	if err != nil {
 		return err
 	}
 	e.dir = dir
 	if e.exe == "" {
-		if e.exe, err = os.Executable(); err != nil {
-			return err
-		}
+		e.exe, err = os.Executable()
+	}
+	return err
+}
+
+// layOut makes the directories and links.
+func (e *Engine) layOut() error {
+	if err := os.RemoveAll(e.tmp()); err != nil {
+		return err
 	}
 	plugin := filepath.Join(e.home(), "plugins", "resource-"+bridge.Name+"-v"+bridge.Version)
-	for _, d := range []string{e.dir, plugin, filepath.Dir(e.cliPath()), e.backend(), filepath.Join(e.dir, "tmp")} {
+	for _, d := range []string{e.dir, plugin, filepath.Dir(e.cliPath()), e.backend(), e.tmp()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
 		}

@@ -36,6 +36,9 @@ func TestLifeOfAMachine(t *testing.T) {
 	run.ExpectDigest = preview.Plan.Digest
 	up := ok(w.Up(ctx, run, nil))
 	wantChanges(t, up.Plan, "create web")
+	if c := up.Plan.Changes[0]; !c.Done || c.ID != "101" {
+		t.Fatalf("the change that was made is %+v", c)
+	}
 	if got := w.cluster.GuestConfig(101)["memory"]; got != "1024" {
 		t.Fatalf("memory of the VM is %q", got)
 	}
@@ -81,7 +84,7 @@ func TestLifeOfAMachine(t *testing.T) {
 	}
 }
 
-func TestSecretsStaySecret(t *testing.T) {
+func TestRobustness15SecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	run := w.vm("secret", 102, 512)
@@ -120,12 +123,22 @@ func TestSecretsStaySecret(t *testing.T) {
 	if err != nil || opened["password"].Value != canary {
 		t.Errorf("the opened output is %+v, %v", opened, err)
 	}
+	if err := os.RemoveAll(w.workDir(&run)); err != nil { // the state alone has to do
+		t.Fatal(err)
+	}
+	wantChanges(t, must(t)(w.Up(t.Context(), run, nil)).Plan)
 	run.Passphrase = "wrong"
 	if _, err := w.Outputs(t.Context(), run); !errors.Is(err, ErrPassphrase) {
 		t.Errorf("a wrong passphrase gives %v", err)
 	}
 	if _, err := w.Preview(t.Context(), run, nil); !errors.Is(err, ErrPassphrase) {
 		t.Errorf("a wrong passphrase gives %v", err)
+	}
+	if err := os.RemoveAll(w.workDir(&run)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Preview(t.Context(), run, nil); !errors.Is(err, ErrPassphrase) {
+		t.Errorf("a wrong passphrase without the stack's file gives %v", err)
 	}
 }
 

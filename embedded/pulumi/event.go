@@ -153,6 +153,8 @@ func (c *collector) done(at time.Time, in *apitype.ResOutputsEvent) {
 	if c.reading[e.URN] {
 		delete(c.reading, e.URN)
 		c.read(&e, m)
+	} else if step := c.steps[e.URN]; step != nil && !e.Planning {
+		step.Done, step.ID = true, e.ID
 	}
 	c.emit(e)
 }
@@ -176,7 +178,7 @@ func (c *collector) fail(at time.Time, in *apitype.ResOpFailedEvent) {
 }
 
 func (c *collector) diagnostic(at time.Time, in *apitype.DiagnosticEvent) {
-	text := strings.TrimSpace(colorTag.ReplaceAllString(in.Message, ""))
+	text := strings.Join(strings.Fields(colorTag.ReplaceAllString(in.Message, "")), " ")
 	severity := strings.TrimSuffix(in.Severity, "#err")
 	if in.Ephemeral || text == "" || severity == "debug" {
 		return

@@ -93,46 +93,55 @@ func (o *operation) unjournal() error {
 type creations struct {
 	*operation
 	mu      sync.Mutex
-	wait    sync.WaitGroup
-	stop    chan struct{}
-	records map[string]apitype.OperationV2 // by URN
+	wanted  map[string]time.Time // until when to look for the record of a URN
+	records map[string]apitype.OperationV2
+	looking sync.WaitGroup
+}
+
+func (o *operation) watchCreations() *creations {
+	return &creations{operation: o, wanted: map[string]time.Time{}, records: map[string]apitype.OperationV2{}}
 }
 
 // see takes an event of the operation.
 func (c *creations) see(e Event) {
-	if e.Kind != KindStarted || e.Planning || isInternal(e.Type) ||
-		(e.Op != OpCreate && e.Op != OpReplace) {
+	if e.Planning || isInternal(e.Type) || (e.Op != OpCreate && e.Op != OpReplace) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.records == nil {
-		c.records, c.stop = map[string]apitype.OperationV2{}, make(chan struct{})
+	switch e.Kind {
+	case KindDone:
+		delete(c.wanted, e.URN)
+	case KindStarted:
+		c.wanted[e.URN] = time.Now().Add(awaitRecord)
+		if len(c.wanted) == 1 {
+			c.looking.Go(c.look)
+		}
 	}
-	c.wait.Add(1)
-	go c.record(e.URN)
 }
 
-// record waits for the state to hold the creation.
-func (c *creations) record(urn string) {
-	defer c.wait.Done()
-	deadline := time.After(awaitRecord)
+// look reads the state until the wanted records were in it.
+func (c *creations) look() {
 	for {
-		if s, err := c.readState(c.run); err == nil {
-			if op := s.pending(urn); op != nil {
-				c.mu.Lock()
-				c.records[urn] = *op
-				c.mu.Unlock()
-				return
+		s, err := c.readState(c.run)
+		c.mu.Lock()
+		for urn, until := range c.wanted {
+			if err == nil {
+				if op := s.pending(urn); op != nil {
+					c.records[urn] = *op
+					until = time.Time{}
+				}
+			}
+			if time.Now().After(until) {
+				delete(c.wanted, urn)
 			}
 		}
-		select {
-		case <-c.stop:
+		left := len(c.wanted)
+		c.mu.Unlock()
+		if left == 0 {
 			return
-		case <-deadline:
-			return
-		case <-time.After(15 * time.Millisecond):
 		}
+		time.Sleep(15 * time.Millisecond)
 	}
 }
 
@@ -149,23 +158,20 @@ func (s *state) pending(urn string) *apitype.OperationV2 {
 // neither as a resource nor as pending is uncertain and goes to the journal;
 // one that is in it now is uncertain no longer.
 func (c *creations) settle(s *state) error {
-	if c.stop != nil {
-		close(c.stop)
-	}
-	c.wait.Wait()
+	c.mu.Lock()
+	clear(c.wanted)
+	c.mu.Unlock()
+	c.looking.Wait()
 	j, err := c.readJournal(c.run)
 	if err != nil {
 		return err
 	}
+	before := len(j.Uncertain)
 	for _, op := range j.Uncertain {
-		if urn := string(op.Resource.URN); c.records[urn].Resource.URN == "" {
-			if c.records == nil {
-				c.records = map[string]apitype.OperationV2{}
-			}
+		if urn := string(op.Resource.URN); c.records[urn].Type == "" {
 			c.records[urn] = op
 		}
 	}
-	before := len(j.Uncertain)
 	j.Uncertain = nil
 	for _, urn := range sortedKeys(c.records) {
 		if s.find(urn) == nil && s.pending(urn) == nil {

@@ -169,7 +169,7 @@ func (o *operation) cli(ctx context.Context, onEvent func(Event), plan *Plan, ar
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := &creations{operation: o}
+	watch := o.watchCreations()
 	c := newCollector(func(ev Event) {
 		if plan != nil && !plan.allows(ev) {
 			cancel(fmt.Errorf("%w: %s of %s was not in the plan", ErrPlanChanged, ev.Op, ev.Name))
@@ -220,6 +220,8 @@ func (o *operation) verdict(ctx context.Context, name string, out exited, err er
 	switch {
 	case errors.Is(cause, ErrPlanChanged):
 		e.Kind, e.Message = ErrPlanChanged, cause.Error()
+	case errors.Is(cause, ErrCancelled):
+		e.Kind = ErrCancelled
 	case cause != nil:
 		e.Kind, e.Message = ErrCancelled, cause.Error()
 	case err != nil:

@@ -29,6 +29,8 @@ type Change struct {
 	ID    string `json:"id,omitempty"` // the provider's, of a resource that exists
 	Op    Op     `json:"op"`
 	Diffs []Diff `json:"diffs,omitempty"`
+	// Done is set when the change was made; in a preview never.
+	Done bool `json:"done,omitempty"`
 }
 
 // Destructive tells whether the change deletes something, a replacement's old

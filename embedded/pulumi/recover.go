@@ -219,7 +219,7 @@ func (o *operation) importState(ctx context.Context, d *deploymentDoc) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(o.dir, "tmp", o.id+".json")
+	path := filepath.Join(o.tmp(), o.id+".json")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return fmt.Errorf("import the state of %s: %w", o.run.key(), err)
 	}

@@ -174,7 +174,7 @@ func TestRobustness08ApplianceKilledInMidCreate(t *testing.T) {
 	w.cluster.HangNextTask("qmcreate")
 	parent := startParent(t, dir, run)
 	w.Engine = New(Config{Dir: dir}) // the appliance's next life
-	if err := w.layOut(); err != nil {
+	if err := w.locate(); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitCreate(t, &run)
