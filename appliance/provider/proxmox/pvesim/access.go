@@ -196,7 +196,7 @@ func createRole(req *call) (any, error) {
 }
 
 func checkPrivileges(list string) ([]string, error) {
-	known := grant(systemRoles["Administrator"], true)
+	known := grant(systemPrivileges()["Administrator"])
 	privs := splitList(list)
 	for _, priv := range privs {
 		if _, ok := known[priv]; !ok {
@@ -259,6 +259,9 @@ func deleteRole(req *call) (any, error) {
 func listGroups(req *call) (any, error) {
 	result := []any{}
 	for _, name := range sortedKeys(req.state.Groups) {
+		if !req.canAny("/access/groups", "User.Modify", "Sys.Audit", "Group.Allocate") {
+			continue
+		}
 		result = append(result, map[string]any{"groupid": name, "comment": req.state.Groups[name].Comment, "users": strings.Join(req.state.membersOf(name), ",")})
 	}
 	return result, nil

@@ -1,9 +1,6 @@
 package pvesim
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 var agentMethods = map[string]handler{
 	"GET /nodes/{node}/qemu/{vmid}/agent":                        indexOf("get-host-name", "get-osinfo", "info", "network-get-interfaces", "ping"),
@@ -66,9 +63,4 @@ func agentInterfaces(g *guest) any {
 		})
 	}
 	return result
-}
-
-// text for logs and refusals of consoles.
-func consoleBusy(port int) error {
-	return fmt.Errorf("Timeout while waiting for port '%d' to get ready!", port)
 }

@@ -42,7 +42,7 @@ func openTerminal(req *call) (any, error) {
 		return nil, err
 	}
 	if g.Config["serial0"] == "" || !g.Running {
-		return nil, consoleBusy(5901)
+		return nil, fail("Timeout while waiting for port '5901' to get ready!")
 	}
 	upid := req.start(job{kind: "vncproxy", id: g.id(), work: func(func(string)) error { return errors.New("connection timed out") }})
 	return map[string]any{"port": "5901", "ticket": req.ticket("PVEVNC", req.who.user), "upid": upid, "user": req.who.name()}, nil

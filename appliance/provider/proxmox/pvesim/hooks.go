@@ -183,8 +183,20 @@ func (c *Cluster) CreateForeignGuest(f ForeignGuest) error {
 	})
 }
 
-// CreateToken makes an API token, and its user when missing, and returns the secret. With
-// privilege separation the role is granted to the token on /, without to the user; "" grants nothing.
+// CreateRole makes or replaces a role with these privileges.
+func (c *Cluster) CreateRole(name string, privs ...string) error {
+	return c.change(func() error {
+		known, err := checkPrivileges(strings.Join(privs, ","))
+		if err != nil {
+			return fmt.Errorf("role %s: one of %v is no privilege", name, privs)
+		}
+		c.state.Roles[name] = known
+		return nil
+	})
+}
+
+// CreateToken makes an API token, and its user when missing, and returns the secret. The role is
+// granted on / to the user, and with privilege separation to the token as well; "" grants nothing.
 func (c *Cluster) CreateToken(userID, tokenID string, privsep bool, role string) (string, error) {
 	secret := newUUID()
 	err := c.change(func() error {
@@ -210,7 +222,9 @@ func (s *state) grantOnRoot(userID, tokenID string, privsep bool, role string) {
 	if role == "" {
 		return
 	}
-	s.addACL(aclEntry{Path: "/", Role: role, Kind: "user", Who: userID, Propagate: true})
+	if userID != rootUser {
+		s.addACL(aclEntry{Path: "/", Role: role, Kind: "user", Who: userID, Propagate: true})
+	}
 	if privsep {
 		s.addACL(aclEntry{Path: "/", Role: role, Kind: "token", Who: userID + "!" + tokenID, Propagate: true})
 	}

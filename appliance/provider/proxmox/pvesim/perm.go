@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // systemRoles are the roles that every Proxmox VE 9 has.
@@ -38,9 +39,18 @@ type aclEntry struct {
 	Propagate             bool
 }
 
+// systemPrivileges are the lists of systemRoles, split once.
+var systemPrivileges = sync.OnceValue(func() map[string][]string {
+	result := map[string][]string{}
+	for role, text := range systemRoles {
+		result[role] = splitList(text)
+	}
+	return result
+})
+
 func (s *state) rolePrivileges(role string) []string {
-	if text, ok := systemRoles[role]; ok {
-		return splitList(text)
+	if privs, ok := systemPrivileges()[role]; ok {
+		return privs
 	}
 	return s.Roles[role]
 }
@@ -72,7 +82,7 @@ func (c *Cluster) privilegesOf(who actor, path string) privileges {
 
 func (c *Cluster) userPrivileges(userID, path string) privileges {
 	if userID == rootUser {
-		return grant(systemRoles["Administrator"], true)
+		return grant(systemPrivileges()["Administrator"])
 	}
 	u := c.state.Users[userID]
 	if u == nil {
@@ -90,10 +100,10 @@ func rank(matches bool, value int) int {
 	return 0
 }
 
-func grant(list string, propagate bool) privileges {
-	result := privileges{}
-	for _, priv := range splitList(list) {
-		result[priv] = propagate
+func grant(privs []string) privileges {
+	result := make(privileges, len(privs))
+	for _, priv := range privs {
+		result[priv] = true
 	}
 	return result
 }
@@ -153,6 +163,9 @@ func (c *Cluster) poolOf(path string) string {
 
 // can tells whether the caller has all privileges on a path.
 func (req *call) can(path string, privs ...string) bool {
+	if req.who.isRoot() {
+		return true
+	}
 	have := req.privilegesOf(req.who, path)
 	for _, priv := range privs {
 		if _, ok := have[priv]; !ok {

@@ -72,6 +72,8 @@ func (c *Cluster) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	res := c.answer(req)
+	// what is left unread would reset the connection before the client has read the answer
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody))
 	c.record(req, res.status)
 	if err := res.write(w); err != nil {
 		c.log.Debug("simulated cluster: answer not delivered", "path", req.path, "error", err)
@@ -133,6 +135,9 @@ func (c *Cluster) dispatch(req *call) (any, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.stopped {
+		return nil, bare(http.StatusServiceUnavailable, "the simulated cluster is stopped")
+	}
 	if err := req.permitted(route.schema); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,8 @@ import (
 // state is everything that survives a restart.
 type state struct {
 	Boot         time.Time
-	Secret       string // signs tickets
+	Order        []string // of the nodes
+	Secret       string   // signs tickets
 	RootPassword string
 	NextPID      int
 	NextSerial   int
@@ -65,7 +66,7 @@ func (c *Cluster) load() error {
 	}
 	s.recover(c.now())
 	c.state = s
-	c.cfg.Nodes = sortedKeys(s.Nodes)
+	c.cfg.Nodes = s.Order
 	return nil
 }
 
@@ -83,7 +84,7 @@ func (s *state) recover(now time.Time) {
 
 func (c *Cluster) freshState() *state {
 	s := &state{
-		Boot: c.now().Add(-40 * time.Minute), Secret: randomHex(32), RootPassword: c.cfg.RootPassword, NextPID: 0x400,
+		Boot: c.now().Add(-40 * time.Minute), Order: c.cfg.Nodes, Secret: randomHex(32), RootPassword: c.cfg.RootPassword, NextPID: 0x400,
 		Nodes: map[string]*node{}, Guests: map[int]*guest{}, Storages: map[string]*storage{}, Volumes: map[string]*volume{},
 		Pools: map[string]*pool{}, Groups: map[string]*group{}, Roles: map[string][]string{}, Firewalls: map[string]*firewall{},
 		Zones: map[string]map[string]string{}, VNets: map[string]map[string]string{}, Subnets: map[string]map[string]string{},

@@ -70,6 +70,7 @@ func (c *Cluster) startTask(who actor, j job) string {
 	if extra := len(c.state.Tasks) - maxTasks; extra > 0 {
 		c.state.Tasks = slices.Delete(c.state.Tasks, 0, extra)
 	}
+	c.state.logf(t, "starting task %s", t.UPID)
 	live := &runningTask{stop: make(chan struct{}), release: make(chan struct{}), hangs: c.faults.takeHang(j.kind)}
 	c.running[t.UPID] = live
 	planned := c.faults.takeFailure(j.kind)
@@ -132,6 +133,18 @@ func (c *Cluster) finishTask(t *task, j job, planned *string, interrupted bool) 
 		last = "TASK ERROR: " + t.Exit
 	}
 	t.Lines = append(t.Lines, last)
+	c.state.logf(t, "end task %s %s", t.UPID, t.Exit)
+}
+
+const maxLog = 500
+
+func (s *state) logf(t *task, format string, args ...any) {
+	s.Log = append(s.Log, logEntry{
+		Time: max(t.Start, t.End), Node: t.Node, User: t.User, Tag: "pvedaemon", PID: t.PID, Priority: 6, Message: fmt.Sprintf(format, args...),
+	})
+	if extra := len(s.Log) - maxLog; extra > 0 {
+		s.Log = slices.Delete(s.Log, 0, extra)
+	}
 }
 
 func (t *task) vmid() int {
