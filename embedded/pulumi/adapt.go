@@ -107,27 +107,35 @@ func contains(list *ast.ListExpr, text string) bool {
 }
 
 func ignoreSpeeds(res *ast.ResourceDecl) {
-	props := res.Properties.PropertyMap
-	if props == nil {
-		return
-	}
-	disks := property(props, "disks")
-	if disks == nil {
-		return
-	}
-	list, ok := (*disks).(*ast.ListExpr)
-	if !ok {
+	if res.Properties.PropertyMap == nil {
 		return
 	}
 	if res.Options.IgnoreChanges == nil {
 		res.Options.IgnoreChanges = &ast.StringListDecl{}
 	}
 	ignored := res.Options.IgnoreChanges
+	for _, i := range withoutSpeed(property(res.Properties.PropertyMap, "disks")) {
+		ignored.Elements = append(ignored.Elements, ast.String("disks["+strconv.Itoa(i)+"].speed"))
+	}
+}
+
+// withoutSpeed lists the disks whose speed nobody set. Without disks the
+// provider makes one.
+func withoutSpeed(disks *ast.Expr) []int {
+	if disks == nil {
+		return []int{0}
+	}
+	list, ok := (*disks).(*ast.ListExpr)
+	if !ok {
+		return nil
+	}
+	var found []int
 	for i, disk := range list.Elements {
 		if object, ok := disk.(*ast.ObjectExpr); ok && !sets(object, "speed") {
-			ignored.Elements = append(ignored.Elements, ast.String("disks["+strconv.Itoa(i)+"].speed"))
+			found = append(found, i)
 		}
 	}
+	return found
 }
 
 func sets(object *ast.ObjectExpr, name string) bool {

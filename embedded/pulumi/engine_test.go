@@ -371,3 +371,17 @@ func TestStacksRunAtTheSameTimeAndCarryTheirMarks(t *testing.T) {
 		t.Errorf("tags that cannot be marked give %v", err)
 	}
 }
+
+func TestMachineWithoutDisksIsQuiet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.vm("diskless", 101, 1024)
+	run.Config = nil
+	run.Program = []byte(`resources:
+  web:
+    type: proxmoxve:VmLegacy
+    properties: {nodeName: pve1, vmId: 101, started: false, cdrom: {fileId: none}}
+`)
+	must(t)(w.Up(t.Context(), run, nil))
+	wantChanges(t, must(t)(w.Up(t.Context(), run, nil)).Plan)
+}

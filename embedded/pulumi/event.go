@@ -3,6 +3,7 @@ package pulumi
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,12 +179,15 @@ func (c *collector) fail(at time.Time, in *apitype.ResOpFailedEvent) {
 }
 
 func (c *collector) diagnostic(at time.Time, in *apitype.DiagnosticEvent) {
-	text := strings.Join(strings.Fields(colorTag.ReplaceAllString(in.Message, "")), " ")
+	text := tidy(in.Message)
 	severity := strings.TrimSuffix(in.Severity, "#err")
 	if in.Ephemeral || text == "" || severity == "debug" {
 		return
 	}
 	if severity == SeverityError {
+		if slices.Contains(c.said[in.URN], text) {
+			return // the engine repeats what the provider said
+		}
 		c.said[in.URN] = append(c.said[in.URN], text)
 	}
 	c.diags = append(c.diags, Diagnostic{Severity: severity, Message: text, URN: in.URN})
@@ -215,8 +219,14 @@ func (c *collector) errors() []Diagnostic {
 
 const stackType = "pulumi:pulumi:Stack"
 
-// colorTag matches the markup that the engine leaves in messages.
-var colorTag = regexp.MustCompile(`<\{%[^%]*%\}>`)
+// noise matches what helps only a developer of the engine: its markup, the
+// bridge's source lines, counts of one and the provider's version.
+var noise = regexp.MustCompile(`<\{%[^%]*%\}>|^\S+\.go:\d+: \S+: |\d+ errors? occurred: \* |: provider=\S+$`)
+
+// tidy puts a message of the engine in one line without noise.
+func tidy(message string) string {
+	return strings.TrimSpace(noise.ReplaceAllString(strings.Join(strings.Fields(message), " "), ""))
+}
 
 // nameOf gives the last part of a URN.
 func nameOf(urn string) string {

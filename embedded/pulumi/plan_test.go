@@ -142,3 +142,17 @@ func TestBrokenEventsAreSkipped(t *testing.T) {
 		t.Errorf("%d changes from nothing", got)
 	}
 }
+
+func TestMessagesAreTidy(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"sdk-v2/provider2.go:571: sdk.helper_schema: VM create: out of space: provider=proxmoxve@8.6.0": "VM create: out of space",
+		"1 error occurred:\n\t* VM create: out of space\n\n":                                            "VM create: out of space",
+		"<{%fg 1%}>red<{%reset%}> text":                                                                 "red text",
+		"plain":                                                                                         "plain",
+	} {
+		if got := tidy(in); got != want {
+			t.Errorf("tidy(%q) = %q", in, got)
+		}
+	}
+}
