@@ -98,6 +98,7 @@ func (req *call) finishClone(g, clone *guest, source map[string]string, full boo
 	}
 	for _, key := range diskKeys(source) {
 		if err := req.cloneDrive(g, clone, config, key, full, log); err != nil {
+			clone.Config = config // names the disks that were made before it failed
 			req.state.removeGuest(clone)
 			return fmt.Errorf("clone failed: %w", err)
 		}

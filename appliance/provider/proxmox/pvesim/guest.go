@@ -96,7 +96,8 @@ func (c *Cluster) guestOf(kind, node string, vmid int) (*guest, error) {
 // locked is the refusal to touch a guest that something else is working on.
 func (g *guest) locked() error {
 	if lock := g.Config["lock"]; lock != "" {
-		return fail("%s is locked (%s)", g.short(), lock)
+		kind, _, _ := strings.Cut(g.short(), " ")
+		return fail("%s is locked (%s)", kind, lock)
 	}
 	return nil
 }

@@ -104,6 +104,7 @@ func (req *call) finishContainer(g *guest, settings map[string]string, log func(
 	maps.Copy(config, settings)
 	template := req.p["ostemplate"]
 	if err := req.state.placeMounts(g, config, config, log, req.now()); err != nil {
+		g.Config = config // names the volumes that were made before it failed
 		req.state.removeGuest(g)
 		return fmt.Errorf("unable to create CT %d - %w", g.VMID, err)
 	}

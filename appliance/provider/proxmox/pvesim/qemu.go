@@ -129,6 +129,7 @@ func (req *call) finishCreate(g *guest, settings map[string]string, log func(str
 	}
 	maps.Copy(config, settings)
 	if err := req.state.placeDrives(g, config, config, log, req.now()); err != nil {
+		g.Config = config // names the disks that were made before it failed
 		req.state.removeGuest(g)
 		return fmt.Errorf("unable to create VM %d - %w", g.VMID, err)
 	}
