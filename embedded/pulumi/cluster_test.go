@@ -106,11 +106,15 @@ func wantChanges(t *testing.T, p Plan, want ...string) {
 	}
 }
 
-// creations counts the requests that create a VM.
-func (w *world) creates() int {
+// creates counts the requests that create a VM.
+func (w *world) creates() int { return w.asked("POST", "/qemu") }
+
+// asked counts the requests with a verb and the end of a path.
+func (w *world) asked(verb, end string) int {
 	n := 0
 	for _, r := range w.cluster.Requests() {
-		if r.Method == "POST" && strings.HasSuffix(strings.TrimSuffix(r.Path, "/"), "/qemu") {
+		path, _, _ := strings.Cut(r.Path, "?")
+		if r.Method == verb && strings.HasSuffix(strings.TrimSuffix(path, "/"), end) {
 			n++
 		}
 	}

@@ -1,6 +1,7 @@
 package pulumi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -267,5 +268,54 @@ func TestStartStopsOrphans(t *testing.T) {
 	}
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Fatalf("a process of somebody else was stopped: %v", err)
+	}
+}
+
+func TestRobustness08CLIKilledInMidStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.vm("start", 101, 1024)
+	run.Program = bytes.Replace(run.Program, []byte("started: false"), []byte("started: true"), 1)
+	w.cluster.HangNextTask("qmstart")
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.Up(context.Background(), run, nil)
+		done <- err
+	}()
+	eventually(t, "the start of the VM", func() bool { return w.asked("POST", "/status/start") > 0 })
+	kill(t, processes(t, w.dir, cliName))
+	if err := <-done; !errors.Is(err, ErrEngineFailed) {
+		t.Fatalf("the killed run gives %v", err)
+	}
+	w.cluster.ReleaseTasks()
+	w.endsWithOneVM(t, run, w.onePending(t, run))
+}
+
+func TestRobustness08CLIKilledInMidDestroy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	run := w.vm("gone", 101, 1024)
+	must(t)(w.Up(t.Context(), run, nil))
+	w.cluster.HangNextTask("qmdestroy")
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.Destroy(context.Background(), run, nil)
+		done <- err
+	}()
+	eventually(t, "the deletion of the VM", func() bool { return w.asked("DELETE", "/qemu/101") > 0 })
+	kill(t, processes(t, w.dir, cliName))
+	if err := <-done; !errors.Is(err, ErrEngineFailed) {
+		t.Fatalf("the killed run gives %v", err)
+	}
+	w.cluster.ReleaseTasks()
+	eventually(t, "the end of the VM", func() bool { return len(w.cluster.Guests()) == 0 })
+	rec, err := w.Recover(t.Context(), run)
+	if err != nil || !rec.Unlocked || len(rec.Pending) != 1 || rec.Pending[0].Op != OpDelete || rec.Pending[0].ID != "101" {
+		t.Fatalf("recovery is %+v, %v", rec, err)
+	}
+	run.Refresh = true
+	must(t)(w.Destroy(t.Context(), run, nil))
+	if left, err := w.Resources(t.Context(), run); err != nil || len(left) != 0 {
+		t.Fatalf("the state still has %+v, %v", left, err)
 	}
 }
