@@ -135,7 +135,9 @@ func (e *Engine) begin(ctx context.Context, r *Run) (context.Context, func(), er
 }
 
 // Cancel asks the operation running on a stack to end after the change it is
-// in the middle of. It reports whether there was one.
+// in the middle of, and has it killed when that takes longer than some seconds:
+// the stack then needs Recover. It reports whether an operation was running;
+// that one returns ErrCancelled.
 func (e *Engine) Cancel(_ context.Context, r Run) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -3,15 +3,16 @@ package pulumi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nimbus/embedded/pulumi/bridge"
 )
 
 func must(t *testing.T) func(Result, error) Result {
@@ -31,52 +32,27 @@ func TestLifeOfAMachine(t *testing.T) {
 	ctx := t.Context()
 	run := w.vm("life", 101, 1024)
 
-	preview := ok(w.Preview(ctx, run, nil))
-	wantChanges(t, preview.Plan, "create web")
-	run.ExpectDigest = preview.Plan.Digest
+	wantChanges(t, ok(w.Preview(ctx, run, nil)).Plan, "create web")
 	up := ok(w.Up(ctx, run, nil))
 	wantChanges(t, up.Plan, "create web")
 	if c := up.Plan.Changes[0]; !c.Done || c.ID != "101" {
 		t.Fatalf("the change that was made is %+v", c)
 	}
-	if got := w.cluster.GuestConfig(101)["memory"]; got != "1024" {
-		t.Fatalf("memory of the VM is %q", got)
-	}
 	if got := up.Outputs["vm"]; got.Value != float64(101) {
 		t.Fatalf("output vm is %v", got)
 	}
-
-	run.ExpectDigest = ""
-	wantChanges(t, ok(w.Up(ctx, run, nil)).Plan) // quiet
+	w.wantMemory(t, "1024")
+	wantChanges(t, ok(w.Up(ctx, run, nil)).Plan) // a second run is quiet
 
 	more := w.vm("life", 101, 2048)
 	plan := ok(w.Preview(ctx, more, nil)).Plan
 	wantChanges(t, plan, "update web")
-	if d := plan.Changes[0].Diffs; len(d) != 1 || d[0].Path != "memory.dedicated" || d[0].Old != 1024.0 || d[0].New != 2048.0 {
-		t.Fatalf("diffs are %+v", d)
+	want := []Diff{{Path: "memory.dedicated", Old: 1024.0, New: 2048.0}}
+	if diff := cmp.Diff(want, plan.Changes[0].Diffs); diff != "" {
+		t.Fatal(diff)
 	}
 	ok(w.Up(ctx, more, nil))
-	if got := w.cluster.GuestConfig(101)["memory"]; got != "2048" {
-		t.Fatalf("memory of the VM is %q", got)
-	}
-
-	if err := w.cluster.SetGuestConfig(101, "memory", "4096"); err != nil {
-		t.Fatal(err)
-	}
-	wantChanges(t, ok(w.Preview(ctx, more, nil)).Plan) // not seen without asking
-	more.Refresh = true
-	drifted := ok(w.Preview(ctx, more, nil)).Plan
-	wantChanges(t, drifted, "update web")
-	if len(drifted.Drift) != 1 || drifted.Drift[0].Name != "web" {
-		t.Fatalf("drift is %+v", drifted.Drift)
-	}
-
-	refreshed := ok(w.Refresh(ctx, more, nil))
-	if len(refreshed.Plan.Drift) != 1 {
-		t.Fatalf("refreshing tells of %+v", refreshed.Plan.Drift)
-	}
-	more.Refresh = false
-	wantChanges(t, ok(w.Preview(ctx, more, nil)).Plan, "update web")
+	w.wantMemory(t, "2048")
 
 	ok(w.Destroy(ctx, more, nil))
 	if left := w.cluster.Guests(); len(left) != 0 {
@@ -84,145 +60,48 @@ func TestLifeOfAMachine(t *testing.T) {
 	}
 }
 
-func TestRobustness15SecretsStaySecret(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	run := w.vm("secret", 102, 512)
-	var seen strings.Builder
-	note := func(e Event) {
-		line, err := json.Marshal(e)
-		if err != nil {
-			t.Error(err)
-		}
-		seen.Write(line)
-	}
-	preview := must(t)(w.Preview(t.Context(), run, note))
-	up := must(t)(w.Up(t.Context(), run, note))
-	for _, v := range []any{preview, up} {
-		data, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen.Write(data)
-	}
-	exported, err := w.Export(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen.Write(exported)
-	for _, secret := range []string{canary, run.Passphrase, run.Env["PROXMOX_VE_API_TOKEN"]} {
-		if strings.Contains(seen.String(), secret) {
-			t.Errorf("%q is in events, results or the export", secret)
-		}
-		inFiles(t, w.dir, secret)
-	}
-	if o := up.Outputs["password"]; !o.Secret || o.Value != nil {
-		t.Errorf("the secret output is %+v", o)
-	}
-	opened, err := w.Outputs(t.Context(), run)
-	if err != nil || opened["password"].Value != canary {
-		t.Errorf("the opened output is %+v, %v", opened, err)
-	}
-	if err := os.RemoveAll(w.workDir(&run)); err != nil { // the state alone has to do
-		t.Fatal(err)
-	}
-	wantChanges(t, must(t)(w.Up(t.Context(), run, nil)).Plan)
-	run.Passphrase = "wrong"
-	if _, err := w.Outputs(t.Context(), run); !errors.Is(err, ErrPassphrase) {
-		t.Errorf("a wrong passphrase gives %v", err)
-	}
-	if _, err := w.Preview(t.Context(), run, nil); !errors.Is(err, ErrPassphrase) {
-		t.Errorf("a wrong passphrase gives %v", err)
-	}
-	if err := os.RemoveAll(w.workDir(&run)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Preview(t.Context(), run, nil); !errors.Is(err, ErrPassphrase) {
-		t.Errorf("a wrong passphrase without the stack's file gives %v", err)
-	}
-}
-
-// inFiles fails when a file below dir holds the text.
-func inFiles(t *testing.T, dir, text string) {
+func (w *world) wantMemory(t *testing.T, want string) {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if strings.Contains(string(data), text) {
-			t.Errorf("%q is in %s", text, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Error(err)
+	if got := w.cluster.GuestConfig(101)["memory"]; got != want {
+		t.Fatalf("memory of the VM is %q, want %q", got, want)
 	}
 }
 
-func TestApprovalIsBoundToThePlan(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	ok := must(t)
-	run := w.vm("approve", 103, 1024)
-	digest := ok(w.Preview(t.Context(), run, nil)).Plan.Digest
-
-	other := w.vm("approve", 103, 2048)
-	other.ExpectDigest = digest
-	if _, err := w.Up(t.Context(), other, nil); !errors.Is(err, ErrPlanChanged) {
-		t.Fatalf("another configuration under the approval gives %v", err)
+func (w *world) driftTo(t *testing.T, memory string) {
+	t.Helper()
+	if err := w.cluster.SetGuestConfig(101, "memory", memory); err != nil {
+		t.Fatal(err)
 	}
-	if n := w.creates(); n != 0 {
-		t.Fatalf("%d machines were asked for", n)
-	}
-	run.ExpectDigest = digest
-	ok(w.Up(t.Context(), run, nil))
-	if _, err := w.Up(t.Context(), run, nil); !errors.Is(err, ErrPlanChanged) {
-		t.Fatalf("the approval used twice gives %v", err)
-	}
-	if _, err := w.Destroy(t.Context(), run, nil); !errors.Is(err, ErrPlanChanged) {
-		t.Fatalf("an update's approval used to destroy gives %v", err)
-	}
-	run.Destroy = true
-	gone := ok(w.Preview(t.Context(), run, nil)).Plan
-	wantChanges(t, gone, "delete web")
-	run.ExpectDigest = gone.Digest
-	ok(w.Destroy(t.Context(), run, nil))
 }
 
-func TestStateCanBeMoved(t *testing.T) {
+func TestDriftIsSeenAndRepaired(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ok := must(t)
-	run := w.vm("moved", 104, 1024)
-	ok(w.Up(t.Context(), run, nil))
-	exported, err := w.Export(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	history, err := w.History(t.Context(), run)
-	if err != nil || len(history) != 1 || history[0].Kind != "update" || history[0].Result != "succeeded" {
-		t.Fatalf("history is %+v, %v", history, err)
-	}
+	ctx := t.Context()
+	run := w.vm("drift", 101, 1024)
+	ok(w.Up(ctx, run, nil))
 
-	w.Engine = startEngine(t) // another appliance
-	wrong := run
-	wrong.Passphrase = "wrong"
-	if err := w.Import(t.Context(), wrong, exported); !errors.Is(err, ErrPassphrase) {
-		t.Fatalf("an import with a wrong passphrase gives %v", err)
+	w.driftTo(t, "4096")
+	wantChanges(t, ok(w.Preview(ctx, run, nil)).Plan) // not seen without asking
+	run.Refresh = true
+	plan := ok(w.Preview(ctx, run, nil)).Plan
+	wantChanges(t, plan, "update web")
+	want := []Diff{{Path: "memory.dedicated", Old: 1024.0, New: 4096.0}}
+	if len(plan.Drift) != 1 || !cmp.Equal(want, plan.Drift[0].Diffs) {
+		t.Fatalf("drift is %+v", plan.Drift)
 	}
-	if err := w.Import(t.Context(), run, []byte(`{"version":99}`)); err == nil {
-		t.Fatal("an unknown version is imported")
+	run.ExpectDigest = plan.Digest
+	ok(w.Up(ctx, run, nil))
+	w.wantMemory(t, "1024")
+
+	w.driftTo(t, "4096")
+	run.ExpectDigest = ""
+	if drift := ok(w.Refresh(ctx, run, nil)).Plan.Drift; len(drift) != 1 {
+		t.Fatalf("refreshing tells of %+v", drift)
 	}
-	if err := w.Import(t.Context(), run, exported); err != nil {
-		t.Fatal(err)
-	}
-	wantChanges(t, ok(w.Up(t.Context(), run, nil)).Plan)
-	resources, err := w.Resources(t.Context(), run)
-	if err != nil || len(resources) != 1 || resources[0].ID != "104" {
-		t.Fatalf("resources are %+v, %v", resources, err)
-	}
-	ok(w.Destroy(t.Context(), run, nil))
+	run.Refresh = false
+	wantChanges(t, ok(w.Preview(ctx, run, nil)).Plan, "update web")
 }
 
 func TestCancelEndsARun(t *testing.T) {
@@ -306,6 +185,27 @@ func TestEngineLifeCycle(t *testing.T) {
 	}
 }
 
+func TestTheCLIIsTheRealOne(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	pulumi := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), e.cliPath(), args...)
+		cmd.Env = e.environ(command{id: "cli", run: &Run{Passphrase: "x"}})
+		out, err := cmd.CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	}
+	if out, err := pulumi("version"); err != nil || out != Version() || len(out) < len("3.1.0") {
+		t.Errorf("version gives %q, %v; want %q", out, err, Version())
+	}
+	if out, err := pulumi("plugin", "ls"); err != nil || !strings.Contains(out, bridge.Version) {
+		t.Errorf("plugin ls gives %q, %v", out, err)
+	}
+	var exit *exec.ExitError
+	if out, err := pulumi("no-such-command"); !errors.As(err, &exit) || out == "" {
+		t.Errorf("an unknown command gives %q, %v", out, err)
+	}
+}
+
 func TestInvalidProgramIsNotRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -319,21 +219,6 @@ func TestInvalidProgramIsNotRun(t *testing.T) {
 	res, err := w.Up(t.Context(), run, nil)
 	if !errors.Is(err, ErrProgram) || !strings.Contains(err.Error(), "memory") || !hasErrors(res.Diagnostics) {
 		t.Fatalf("a missing configuration value gives %v, %+v", err, res.Diagnostics)
-	}
-}
-
-func TestApprovalOutlivesAnUnrelatedState(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	ok := must(t)
-	run := w.vm("again", 105, 1024)
-	run.ExpectDigest = ok(w.Preview(t.Context(), run, nil)).Plan.Digest
-	refresh := run
-	refresh.ExpectDigest = ""
-	ok(w.Refresh(t.Context(), refresh, nil)) // writes the state anew
-	ok(w.Up(t.Context(), run, nil))
-	if got := w.cluster.Guests(); !slices.Equal(got, []int{105}) {
-		t.Fatalf("guests are %v", got)
 	}
 }
 

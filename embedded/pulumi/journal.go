@@ -154,14 +154,19 @@ func (s *state) pending(urn string) *apitype.OperationV2 {
 	return nil
 }
 
-// settle compares with the state after the operation: a creation that is in it
-// neither as a resource nor as pending is uncertain and goes to the journal;
-// one that is in it now is uncertain no longer.
-func (c *creations) settle(s *state) error {
+// end stops looking. A second time it does nothing.
+func (c *creations) end() {
 	c.mu.Lock()
 	clear(c.wanted)
 	c.mu.Unlock()
 	c.looking.Wait()
+}
+
+// settle compares with the state after the operation: a creation that is in it
+// neither as a resource nor as pending is uncertain and goes to the journal;
+// one that is in it now is uncertain no longer.
+func (c *creations) settle(s *state) error {
+	c.end()
 	j, err := c.readJournal(c.run)
 	if err != nil {
 		return err

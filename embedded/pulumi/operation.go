@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -152,24 +153,16 @@ func (o *operation) apply(ctx context.Context, onEvent func(Event), args ...stri
 // cli runs one engine operation and gathers its Result. With a plan, a step
 // outside of it ends the run.
 func (o *operation) cli(ctx context.Context, onEvent func(Event), plan *Plan, args ...string) (Result, error) {
-	name := args[0]
-	res := Result{Started: time.Now().UTC()}
-	args = append(args, "--stack", o.run.qualified(), "--event-log", "/dev/fd/3", "--exec-kind", "auto.inline")
-	if o.run.Refresh && name != "refresh" {
-		args = append(args, "--refresh")
+	name, res := args[0], Result{Started: time.Now().UTC()}
+	p, args, err := o.arguments(args)
+	if err != nil {
+		return res, err
 	}
-	var p *program
-	if name == "preview" || name == "up" {
-		var err error
-		if p, err = o.serveProgram(o.run); err != nil {
-			return res, err
-		}
-		defer p.close()
-		args = append(args, "--client", p.address)
-	}
+	defer p.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := o.watchCreations()
+	defer watch.end()
 	c := newCollector(func(ev Event) {
 		if plan != nil && !plan.allows(ev) {
 			cancel(fmt.Errorf("%w: %s of %s was not in the plan", ErrPlanChanged, ev.Op, ev.Name))
@@ -184,12 +177,28 @@ func (o *operation) cli(ctx context.Context, onEvent func(Event), plan *Plan, ar
 	}
 	out, err := o.exec(ctx, command{run: o.run, id: o.id, args: args, event: c.line})
 	err = o.verdict(ctx, name, out, err, c, p)
-	res.Plan, res.Failed, res.Diagnostics = c.plan(o.run), c.failures(), c.diags
-	if p != nil {
-		res.Diagnostics = append(p.diagnostics(), res.Diagnostics...)
-	}
+	res.Plan, res.Failed = c.plan(o.run), c.failures()
+	res.Diagnostics = append(p.diagnostics(), c.diags...)
 	res.Duration = time.Since(res.Started)
 	return o.finish(res, err, watch)
+}
+
+// arguments completes the CLI's arguments and serves the program where there is
+// one to run; nil otherwise.
+func (o *operation) arguments(args []string) (*program, []string, error) {
+	name := args[0]
+	args = append(args, "--stack", o.run.qualified(), "--event-log", "/dev/fd/"+strconv.Itoa(eventFD), "--exec-kind", "auto.inline")
+	if o.run.Refresh && name != "refresh" {
+		args = append(args, "--refresh")
+	}
+	if name != "preview" && name != "up" {
+		return nil, args, nil
+	}
+	p, err := o.serveProgram(o.run)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, append(args, "--client", p.address), nil
 }
 
 // finish adds the outputs and settles the journal.
@@ -198,8 +207,8 @@ func (o *operation) finish(res Result, err error, watch *creations) (Result, err
 	if serr != nil {
 		return res, errors.Join(err, serr)
 	}
-	if uerr := watch.settle(s); uerr != nil {
-		return res, errors.Join(err, uerr)
+	if serr = watch.settle(s); serr != nil {
+		return res, errors.Join(err, serr)
 	}
 	if res.Outputs, serr = s.outputs(nil); serr != nil {
 		return res, errors.Join(err, serr)
@@ -226,7 +235,7 @@ func (o *operation) verdict(ctx context.Context, name string, out exited, err er
 		e.Kind, e.Message = ErrCancelled, cause.Error()
 	case err != nil:
 		e.Message = err.Error()
-	case p != nil && hasErrors(p.diagnostics()):
+	case hasErrors(p.diagnostics()):
 		e.Kind, e.Message = ErrProgram, join(p.diagnostics())
 	case strings.Contains(out.output, "incorrect passphrase"):
 		e.Kind = ErrPassphrase

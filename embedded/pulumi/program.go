@@ -116,14 +116,20 @@ func plain(v any) any {
 	return out
 }
 
-// close ends the server and waits for what it does.
+// close ends the server and waits for what it does. A nil program has none.
 func (p *program) close() {
+	if p == nil {
+		return
+	}
 	p.server.Stop()
 	_ = os.RemoveAll(p.dir) // an empty directory of 60 bytes that a reboot removes too
 }
 
-// diagnostics are those collected so far.
+// diagnostics are those collected so far; a nil program has none.
 func (p *program) diagnostics() []Diagnostic {
+	if p == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]Diagnostic(nil), p.diags...)
