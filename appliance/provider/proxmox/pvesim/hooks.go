@@ -78,8 +78,8 @@ func (c *Cluster) ReleaseTasks() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, live := range c.running {
-		if live.hangs {
-			live.hangs = false
+		if live.hangs && !live.released {
+			live.released = true
 			close(live.release)
 		}
 	}

@@ -93,65 +93,78 @@ func (c *Cluster) record(req *call, status int) {
 }
 
 func (c *Cluster) answer(req *call) response {
-	result, err := c.handle(req)
+	res, err := c.handle(req)
 	if err != nil {
 		return failure(err)
 	}
-	return success(result)
+	return res
 }
 
 // handle takes a request through the steps of the genuine server: known verb, signed in, known
 // method, allowed, node reachable, parameters in order, and then the method itself.
-func (c *Cluster) handle(req *call) (any, error) {
+func (c *Cluster) handle(req *call) (response, error) {
 	if status := c.plannedFault(); status != 0 {
-		return nil, bare(status, http.StatusText(status))
+		return response{}, bare(status, http.StatusText(status))
 	}
 	switch req.method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete:
 	default:
-		return nil, bare(http.StatusNotImplemented, fmt.Sprintf("method '%s' not available", req.method))
+		return response{}, bare(http.StatusNotImplemented, fmt.Sprintf("method '%s' not available", req.method))
 	}
 	path, ok := strings.CutPrefix(req.path, "/api2/json")
 	if !ok || path != "" && path[0] != '/' {
-		return nil, bare(http.StatusNotFound, fmt.Sprintf("no such file '%s'", req.path))
+		return response{}, bare(http.StatusNotFound, fmt.Sprintf("no such file '%s'", req.path))
 	}
 	req.path = path
 	if err := c.authenticate(req); err != nil {
-		return nil, err
+		return response{}, err
 	}
 	if err := req.readParams(); err != nil {
-		return nil, err
+		return response{}, err
 	}
 	return c.dispatch(req)
 }
 
-func (c *Cluster) dispatch(req *call) (any, error) {
+// dispatch finds the method and calls it. The answer is encoded while the cluster is still locked,
+// because it may refer to its state.
+func (c *Cluster) dispatch(req *call) (response, error) {
 	route, values := c.routes.find(req.method, req.path)
 	if route == nil {
-		return nil, notImplemented(req.method, shownPath(req.path))
+		return response{}, notImplemented(req.method, shownPath(req.path))
 	}
 	for k, v := range values {
 		req.p[k] = v
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
-		return nil, bare(http.StatusServiceUnavailable, "the simulated cluster is stopped")
-	}
-	if err := req.permitted(route.schema); err != nil {
-		return nil, err
-	}
-	if err := req.reachable(); err != nil {
-		return nil, err
-	}
-	if errs := route.schema.check(req.p); len(errs) > 0 {
-		return nil, badParams(errs)
+	if err := req.admit(route.schema); err != nil {
+		return response{}, err
 	}
 	result, err := route.handle(req)
 	if req.method != http.MethodGet {
 		c.persist()
 	}
-	return result, err
+	if err != nil {
+		return response{}, err
+	}
+	return success(result), nil
+}
+
+// admit is everything that stands between a known method and its being called.
+func (req *call) admit(schema *methodSchema) error {
+	if req.stopped {
+		return bare(http.StatusServiceUnavailable, "the simulated cluster is stopped")
+	}
+	if err := req.permitted(schema); err != nil {
+		return err
+	}
+	if err := req.reachable(); err != nil {
+		return err
+	}
+	if errs := schema.check(req.p); len(errs) > 0 {
+		return badParams(errs)
+	}
+	return nil
 }
 
 func shownPath(path string) string {

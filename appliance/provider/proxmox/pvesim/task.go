@@ -23,10 +23,11 @@ type task struct {
 
 // runningTask is the live side of a task.
 type runningTask struct {
-	stop    chan struct{} // closed to interrupt the task
-	release chan struct{} // closed to let a hanging task go on
-	hangs   bool
-	stopped bool
+	stop     chan struct{} // closed to interrupt the task
+	release  chan struct{} // closed to let a hanging task go on
+	hangs    bool          // never changes
+	stopped  bool
+	released bool
 }
 
 // job is the work of a task. It runs with the cluster locked when the task's time is over.
