@@ -34,15 +34,15 @@ const (
 )
 
 type user struct {
-	Salt, Password  string // hex SHA-256 over both; empty when no password is set
-	Enable          bool
-	Expire          int64
-	Comment, Email  string
-	First, Last     string
-	Keys            string
-	Groups          []string
-	Tokens          map[string]*token
-	HasEmail, Given bool // an empty e-mail address was given
+	Salt, Password string // hex SHA-256 over both; empty when no password is set
+	Enable         bool
+	Expire         int64
+	Comment, Email string
+	First, Last    string
+	Keys           string
+	Groups         []string
+	Tokens         map[string]*token
+	HasEmail       bool // an e-mail address was given, if only an empty one
 }
 
 type token struct {

@@ -120,5 +120,6 @@ func (req *call) restore(v *volume, vmid int, old *guest, log func(string)) erro
 		log(req.state.created(disk))
 		g.Config[key] = strings.Replace(g.Config[key], driveFile(g.Config[key]), disk.ID, 1)
 	}
-	return req.reserve(g)
+	req.reserve(g)
+	return nil
 }

@@ -25,9 +25,7 @@ func cloneGuest(req *call) (any, error) {
 	if name := req.p["snapname"]; name != "" {
 		source = g.snapshot(name).Config
 	}
-	if err := req.reserve(clone); err != nil {
-		return nil, err
-	}
+	req.reserve(clone)
 	kind := "qmclone"
 	if g.Kind == "lxc" {
 		kind = "vzclone"

@@ -219,6 +219,29 @@ func TestSurvivesRestart(t *testing.T) {
 	}
 }
 
+// TestKeepsItsPort: a connection that was set up once still finds the cluster after a restart.
+func TestKeepsItsPort(t *testing.T) {
+	t.Parallel()
+	cfg := Config{StateFile: filepath.Join(t.TempDir(), "state.json")}
+	var urls [2]string
+	for i := range urls {
+		c, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		urls[i] = c.URL()
+		if err := c.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if urls[0] != urls[1] {
+		t.Errorf("first %s, then %s", urls[0], urls[1])
+	}
+}
+
 func TestRefusesForeignStateFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "state.json")

@@ -72,7 +72,7 @@ func (g *guest) name() string {
 
 func (g *guest) template() bool { return g.Config["template"] == "1" }
 
-// kindOf tells from a path whether a method is about virtual machines or containers.
+// kind tells from the path whether a method is about virtual machines or containers.
 func (req *call) kind() string {
 	if parts := segments(req.path); len(parts) > 2 && parts[2] == "lxc" {
 		return "lxc"

@@ -93,7 +93,20 @@ func TestStorageFills(t *testing.T) {
 	if exit := h.exit(a); !strings.HasPrefix(exit, "unable to create VM 100 - unable to create image: not enough free space on storage 'local-lvm'") {
 		t.Errorf("got %q", exit)
 	}
+	h.ok("POST", "/nodes/pve1/storage/local-lvm/content", "vmid=100&filename=vm-100-disk-7&size=1G")
+	a = h.root("POST", "/nodes/pve1/qemu", "vmid=100&scsi0=local-lvm:vm-100-disk-7&scsi1=local-lvm:1&scsi2=local-lvm:900")
+	if exit := h.exit(a); !strings.HasPrefix(exit, "unable to create VM 100") {
+		t.Errorf("got %q", exit)
+	}
+	if got := h.list("/nodes/pve1/storage/local-lvm/content"); len(got) != 1 {
+		t.Errorf("only what was there before should be left, not %v", got)
+	}
+	h.ok("DELETE", "/nodes/pve1/storage/local-lvm/content/vm-100-disk-7", "")
 	h.ok("POST", "/nodes/pve1/qemu", "vmid=100&scsi0=local-lvm:500")
+	h.refused("500 unable to create image: not enough free space on storage 'local-lvm' (299.0 GiB of 800.0 GiB left)", h.root("PUT", "/nodes/pve1/qemu/100/config", "scsi1=local-lvm:1&scsi2=local-lvm:300"))
+	if got := h.list("/nodes/pve1/storage/local-lvm/content"); len(got) != 1 {
+		t.Errorf("a failed change left %v", got)
+	}
 	if got := h.object("/nodes/pve1/storage/local-lvm/status"); got["used"] != float64(500*gib) || got["avail"] != float64(300*gib) {
 		t.Errorf("got %v", got)
 	}

@@ -65,9 +65,7 @@ func createCT(req *call) (any, error) {
 		return nil, err
 	}
 	g := &guest{VMID: vmid, Kind: "lxc", Node: node, Config: map[string]string{"lock": "create"}, Created: req.now()}
-	if err := req.reserve(g); err != nil {
-		return nil, err
-	}
+	req.reserve(g)
 	return req.start(job{
 		kind: "vzcreate", id: g.id(), undo: func() { req.state.removeGuest(g) },
 		work: func(log func(string)) error { return req.finishContainer(g, settings, log) },
@@ -104,14 +102,14 @@ func (req *call) finishContainer(g *guest, settings map[string]string, log func(
 	maps.Copy(config, settings)
 	template := req.p["ostemplate"]
 	if err := req.state.placeMounts(g, config, config, log, req.now()); err != nil {
-		g.Config = config // names the volumes that were made before it failed
+		req.state.discard(g, config, settings)
 		req.state.removeGuest(g)
 		return fmt.Errorf("unable to create CT %d - %w", g.VMID, err)
 	}
 	v := req.state.volume(g.Node, template)
 	if v == nil {
 		log(fmt.Sprintf("volume '%s' does not exist", template))
-		g.Config = config
+		req.state.discard(g, config, settings)
 		req.state.removeGuest(g)
 		return fmt.Errorf("unable to create CT %d - volume '%s' does not exist", g.VMID, template)
 	}
@@ -248,6 +246,7 @@ func updateCT(req *call) (any, error) {
 func (req *call) applyContainer(g *guest, wanted map[string]string) error {
 	placed := maps.Clone(wanted)
 	if err := req.state.placeMounts(g, placed, wanted, func(string) {}, req.now()); err != nil {
+		req.state.discard(g, placed, wanted)
 		return fail("%s", err)
 	}
 	for _, key := range splitList(req.p["delete"]) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -222,8 +221,3 @@ const refusedReload = "network reload"
 
 // RefuseNextReload makes the next network reload fail before it becomes a task.
 func (c *Cluster) RefuseNextReload(text string) { c.FailNextTask(refusedReload, text) }
-
-// bridges are the names that a guest's network device may be attached to.
-func (n *node) bridges() []string {
-	return slices.DeleteFunc(sortedKeys(n.Networks), func(name string) bool { return n.Networks[name]["type"] != "bridge" })
-}

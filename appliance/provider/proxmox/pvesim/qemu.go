@@ -91,9 +91,7 @@ func createVM(req *call) (any, error) {
 		return nil, err
 	}
 	g := &guest{VMID: vmid, Kind: "qemu", Node: node, Config: map[string]string{"lock": "create"}, Created: req.now(), HasAgent: req.cfg.GuestAgents}
-	if err := req.reserve(g); err != nil {
-		return nil, err
-	}
+	req.reserve(g)
 	return req.start(job{
 		kind: "qmcreate", id: g.id(), undo: func() { req.state.removeGuest(g) },
 		work: func(log func(string)) error { return req.finishCreate(g, settings, log) },
@@ -114,12 +112,11 @@ func (req *call) mayCreate(vmid int) error {
 }
 
 // reserve puts a new guest on the cluster and into the pool that was asked for.
-func (req *call) reserve(g *guest) error {
+func (req *call) reserve(g *guest) {
 	req.state.Guests[g.VMID] = g
 	if name, ok := req.p["pool"]; ok {
 		req.state.Pools[name].Guests[g.VMID] = true
 	}
-	return nil
 }
 
 func (req *call) finishCreate(g *guest, settings map[string]string, log func(string)) error {
@@ -129,7 +126,7 @@ func (req *call) finishCreate(g *guest, settings map[string]string, log func(str
 	}
 	maps.Copy(config, settings)
 	if err := req.state.placeDrives(g, config, config, log, req.now()); err != nil {
-		g.Config = config // names the disks that were made before it failed
+		req.state.discard(g, config, settings)
 		req.state.removeGuest(g)
 		return fmt.Errorf("unable to create VM %d - %w", g.VMID, err)
 	}

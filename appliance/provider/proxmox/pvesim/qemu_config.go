@@ -233,6 +233,7 @@ var hotplugged = regexp.MustCompile(`^(name|description|tags|onboot|startup|prot
 func (req *call) apply(g *guest, wanted map[string]string, log func(string)) error {
 	placed := maps.Clone(wanted)
 	if err := req.state.placeDrives(g, placed, wanted, log, req.now()); err != nil {
+		req.state.discard(g, placed, wanted)
 		return fail("%s", err)
 	}
 	normalise(placed)
@@ -254,6 +255,17 @@ func (req *call) apply(g *guest, wanted map[string]string, log func(string)) err
 		g.set(key, placed[key])
 	}
 	return nil
+}
+
+// discard frees the volumes that were made for the wanted drives and will not be used. Those that
+// were there before stay.
+func (s *state) discard(g *guest, placed, wanted map[string]string) {
+	for _, key := range diskKeys(wanted) {
+		file := driveFile(wanted[key])
+		if newDisk.MatchString(file) || cloudInitID.MatchString(file) {
+			s.destroyVolume(g, driveFile(placed[key]))
+		}
+	}
 }
 
 func (g *guest) set(key, value string) {

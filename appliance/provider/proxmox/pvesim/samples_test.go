@@ -250,7 +250,11 @@ func TestClaimsAreServed(t *testing.T) {
 	for _, routes := range r.byVerb {
 		served += len(routes)
 	}
-	claims := strings.Split(strings.TrimSpace(claimList), "\n")
+	list, err := os.ReadFile("claims.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := strings.Split(strings.TrimSpace(string(list)), "\n")
 	if served != len(claims)+len(rootIndex) {
 		t.Errorf("%d methods are served, %d claimed", served, len(claims))
 	}

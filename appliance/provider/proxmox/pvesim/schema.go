@@ -20,9 +20,6 @@ import (
 //go:embed schema.json.gz
 var packedSchema []byte
 
-//go:embed claims.txt
-var claimList string
-
 // property is the schema of one parameter, or of one key of a property string.
 type property struct {
 	Type       string               `json:"t"`

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -18,7 +19,8 @@ type server struct {
 	done chan struct{}
 }
 
-// Start serves the API over TLS on Config.Listen and returns when it accepts connections.
+// Start serves the API over TLS on Config.Listen and returns when it accepts connections. Where the
+// port is left open, the one of the last time is taken again when it is free, so that URL stays.
 func (c *Cluster) Start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,7 +30,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 	if c.srv != nil {
 		return nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.cfg.Listen)
+	listener, err := c.listen(ctx)
 	if err != nil {
 		return fmt.Errorf("listen for the simulated cluster: %w", err)
 	}
@@ -46,6 +48,25 @@ func (c *Cluster) Start(ctx context.Context) error {
 		}
 	}()
 	return nil
+}
+
+func (c *Cluster) listen(ctx context.Context) (net.Listener, error) {
+	var config net.ListenConfig
+	host, port, err := net.SplitHostPort(c.cfg.Listen)
+	if err == nil && port == "0" && c.state.Port != 0 {
+		if l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(c.state.Port))); err == nil {
+			return l, nil
+		}
+	}
+	l, err := config.Listen(ctx, "tcp", c.cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if address, ok := l.Addr().(*net.TCPAddr); ok {
+		c.state.Port = address.Port
+		c.persist()
+	}
+	return l, nil
 }
 
 // Ready is nil while the server accepts connections.

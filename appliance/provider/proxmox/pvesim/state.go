@@ -16,6 +16,7 @@ import (
 type state struct {
 	Boot         time.Time
 	Order        []string // of the nodes
+	Port         int      // that the server listened on last
 	Secret       string   // signs tickets
 	RootPassword string
 	NextPID      int
