@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -86,7 +88,8 @@ func TestRobustness15NoSecretInTheDatabases(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-5d1f0c9e7b"
 	dsn := sharedDatabases(t)
-	s := start(t, Config{DSN: dsn, Logger: testLogger(t)})
+	var log syncBuffer
+	s := start(t, Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	data, failure := Converters(testRing())
 	c := dial(t, s, Options{DataConverter: data, FailureConverter: failure})
 	work(t, c, taskQueue)
@@ -115,6 +118,9 @@ func TestRobustness15NoSecretInTheDatabases(t *testing.T) {
 		list, err := c.ListWorkflow(deadline(t), &workflowservice.ListWorkflowExecutionsRequest{})
 		return err == nil && len(list.Executions) == 2
 	})
+	if said := log.String(); !strings.Contains(said, "Activity error") || strings.Contains(said, canary) {
+		t.Error("the log holds the canary, or lacks the error of the activity")
+	}
 	for _, database := range []string{MainDatabase, VisibilityDatabase} {
 		rows := dump(t, dsn(database))
 		if !strings.Contains(rows, "signalled") {
@@ -126,6 +132,24 @@ func TestRobustness15NoSecretInTheDatabases(t *testing.T) {
 			}
 		}
 	}
+}
+
+// syncBuffer is a log in memory.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // Without the key a client gets an error, and nothing decrypted.

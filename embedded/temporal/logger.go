@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/server/common/log"
@@ -16,6 +18,7 @@ import (
 type serverLogger struct {
 	log    *slog.Logger
 	giveUp func()
+	quiet  *atomic.Bool // set when the server is told to stop: its parts then complain of each other
 }
 
 var (
@@ -24,10 +27,13 @@ var (
 )
 
 func newLogger(l *slog.Logger, fatal chan struct{}) serverLogger {
-	return serverLogger{log: l.With("component", "temporal"), giveUp: sync.OnceFunc(func() { close(fatal) })}
+	return serverLogger{log: l.With("component", "temporal"), giveUp: sync.OnceFunc(func() { close(fatal) }), quiet: new(atomic.Bool)}
 }
 
 func (l serverLogger) write(level slog.Level, msg string, tags []tag.Tag) {
+	if l.quiet.Load() {
+		level = slog.LevelDebug
+	}
 	if !l.log.Enabled(context.Background(), level) {
 		return
 	}
@@ -70,9 +76,34 @@ func (l serverLogger) With(tags ...tag.Tag) log.Logger {
 	for i, a := range attributes(tags) {
 		args[i] = a
 	}
-	return serverLogger{log: l.log.With(args...), giveUp: l.giveUp}
+	return serverLogger{log: l.log.With(args...), giveUp: l.giveUp, quiet: l.quiet}
 }
 
+// clientLogger passes the SDK's log on, without the errors of workflows and activities:
+// their texts may hold parameters. They are in the workflow's history, encrypted.
+type clientLogger struct{ log *slog.Logger }
+
+var _ sdklog.Logger = clientLogger{}
+
 func sdkLogger(l *slog.Logger) sdklog.Logger {
-	return sdklog.NewStructuredLogger(l.With("component", "temporal-sdk"))
+	return clientLogger{l.With("component", "temporal-sdk")}
+}
+
+func (l clientLogger) Debug(msg string, kv ...any) { l.log.Debug(msg, withoutSecrets(kv)...) }
+func (l clientLogger) Info(msg string, kv ...any)  { l.log.Debug(msg, withoutSecrets(kv)...) }
+func (l clientLogger) Warn(msg string, kv ...any)  { l.log.Warn(msg, withoutSecrets(kv)...) }
+func (l clientLogger) Error(msg string, kv ...any) { l.log.Error(msg, withoutSecrets(kv)...) }
+
+// withoutSecrets leaves out the error and the stack of an entry that is about a workflow.
+func withoutSecrets(kv []any) []any {
+	if !slices.Contains(kv, any("WorkflowID")) {
+		return kv
+	}
+	var kept []any
+	for pair := range slices.Chunk(kv, 2) {
+		if pair[0] != "Error" && pair[0] != "StackTrace" {
+			kept = append(kept, pair...)
+		}
+	}
+	return kept
 }

@@ -25,6 +25,7 @@ type node struct {
 	client  client.Client
 
 	server temporal.Server // nil for a foreign cluster
+	logger serverLogger
 	guard  *guard
 	ports  []int // in the order of services
 	pools  *pools
@@ -68,11 +69,12 @@ func (s *Server) assemble(ctx context.Context) (*node, error) {
 		pools.close()
 		return nil, fmt.Errorf("register namespace %s: %w", s.cfg.Namespace, err)
 	}
+	fatal := make(chan struct{})
 	n := &node{
 		address: loopback(ports[0]), tls: guard.callerTLS(), secret: guard.secret,
-		log: s.log, guard: guard, ports: ports, pools: pools, fatal: make(chan struct{}),
+		log: s.log, guard: guard, ports: ports, pools: pools, fatal: fatal, logger: newLogger(s.log, fatal),
 	}
-	n.server, err = temporal.NewServer(serverOptions(ports, guard, pools, newLogger(s.log, n.fatal))...)
+	n.server, err = temporal.NewServer(serverOptions(ports, guard, pools, n.logger)...)
 	if err != nil {
 		pools.close()
 		return nil, err
@@ -127,6 +129,7 @@ func (n *node) close(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	n.logger.quiet.Store(true)
 	result := make(chan error, 1)
 	go func() {
 		err := n.server.Stop()
