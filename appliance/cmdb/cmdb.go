@@ -84,6 +84,9 @@ type Snapshot struct {
 	// Partial are the kinds that could not be listed in full: what is missing
 	// of them turns stale and is not called gone.
 	Partial []Kind
+	// Gone are keys that were asked for one by one and do not exist, whatever
+	// else is known.
+	Gone []string
 }
 
 // Item is one configuration item.

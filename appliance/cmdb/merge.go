@@ -99,6 +99,9 @@ func (p *plan) miss(b present, s Snapshot) {
 // evidence says why an item that is not mentioned is gone. There is none when
 // its kind was not listed in full, or when its node did not answer.
 func evidence(b present, s Snapshot) (because string, gone bool) {
+	if slices.Contains(s.Gone, b.Key) {
+		return "The cluster was asked for it and answered that its number is free.", true
+	}
 	if slices.Contains(s.Partial, b.Kind) {
 		return "", false
 	}

@@ -73,6 +73,7 @@ func TestCompareCallsNothingGoneWithoutEvidence(t *testing.T) {
 		"node left":          {Snapshot{}, "no longer in the cluster"},
 		"node is offline":    {Snapshot{Items: []Observed{offline}}, ""},
 		"nodes not listable": {Snapshot{Partial: []Kind{Node}}, ""},
+		"number is free":     {Snapshot{Partial: []Kind{VM}, Gone: []string{"qemu/100"}}, "its number is free"},
 		"guests not visible": {Snapshot{Items: []Observed{online}, Partial: []Kind{VM}}, ""},
 	}
 	for name, c := range cases {
