@@ -98,9 +98,8 @@ func (o *operation) clean() error {
 	return nil
 }
 
-// ensureStack writes the project file and, once in a stack's life, has the CLI
-// make its state.
-func (o *operation) ensureStack(ctx context.Context) error {
+// ensureProject writes the file without which the CLI does not know where it is.
+func (o *operation) ensureProject() error {
 	dir := o.workDir(o.run)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("prepare stack %s: %w", o.run.key(), err)
@@ -108,6 +107,14 @@ func (o *operation) ensureStack(ctx context.Context) error {
 	project := fmt.Sprintf("name: %s\nruntime: yaml\n", o.run.Project)
 	if err := writeOnce(filepath.Join(dir, "Pulumi.yaml"), project); err != nil {
 		return fmt.Errorf("prepare stack %s: %w", o.run.key(), err)
+	}
+	return nil
+}
+
+// ensureStack has the CLI make the stack's state, once in its life.
+func (o *operation) ensureStack(ctx context.Context) error {
+	if err := o.ensureProject(); err != nil {
+		return err
 	}
 	if _, err := os.Stat(o.statePath(o.run)); err == nil {
 		return nil

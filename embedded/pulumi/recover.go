@@ -57,12 +57,8 @@ func (e *Engine) Recover(ctx context.Context, r Run) (Recovery, error) {
 			return rec, fmt.Errorf("stop the interrupted operation on %s: %w", r.key(), err)
 		}
 	}
-	if e.locked(&r) {
-		o := &operation{Engine: e, run: &r, id: newID()}
-		if err := o.simple(ctx, "cancel", "--yes", r.qualified()); err != nil {
-			return rec, err
-		}
-		rec.Unlocked = true
+	if rec.Unlocked, err = e.unlock(&r); err != nil {
+		return rec, err
 	}
 	rec.Pending, err = e.pendings(&r, j)
 	return rec, err
@@ -143,6 +139,9 @@ func (e *Engine) settle(ctx context.Context, r Run, urn string, edit func(*deplo
 	}
 	defer end()
 	o := &operation{Engine: e, run: &r, id: newID()}
+	if err := o.ensureProject(); err != nil {
+		return err
+	}
 	s, err := e.readState(&r)
 	if err != nil {
 		return err
@@ -206,9 +205,7 @@ func (o *operation) forget(j entry, urn string) error {
 
 // simple runs a CLI command on the stack of which only success matters.
 func (o *operation) simple(ctx context.Context, args ...string) error {
-	if args[0] != "cancel" {
-		args = append(args, "--stack", o.run.qualified())
-	}
+	args = append(args, "--stack", o.run.qualified())
 	out, err := o.exec(ctx, command{run: o.run, id: o.id, args: args})
 	return o.verdict(ctx, args[0], out, err, newCollector(nil), nil)
 }

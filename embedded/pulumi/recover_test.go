@@ -139,6 +139,9 @@ func TestRobustness08CLIKilledInMidCreate(t *testing.T) {
 	if _, err := w.Up(t.Context(), run, nil); !errors.Is(err, ErrLocked) {
 		t.Fatalf("an update without recovery gives %v", err)
 	}
+	if err := os.RemoveAll(w.workDir(&run)); err != nil { // recovery needs the state only
+		t.Fatal(err)
+	}
 	p := w.onePending(t, run)
 	if _, err := w.Up(t.Context(), run, nil); !errors.Is(err, ErrPending) {
 		t.Fatalf("an update with a pending create gives %v", err)

@@ -183,8 +183,24 @@ func (s *state) opener(passphrase string) (func(string) (any, error), error) {
 	}, nil
 }
 
-// locked tells whether the backend holds a lock on the stack.
-func (e *Engine) locked(r *Run) bool {
-	locks, err := filepath.Glob(filepath.Join(e.stateRoot(), "locks", "organization", r.Project, r.Stack, "*.json"))
-	return err == nil && len(locks) > 0
+// locks lists the backend's locks on a stack.
+func (e *Engine) locks(r *Run) []string {
+	found, err := filepath.Glob(filepath.Join(e.stateRoot(), "locks", "organization", r.Project, r.Stack, "*.json"))
+	if err != nil {
+		return nil // only a bad pattern; names are checked
+	}
+	return found
+}
+
+func (e *Engine) locked(r *Run) bool { return len(e.locks(r)) > 0 }
+
+// unlock removes the locks, as "pulumi cancel" does. Nobody may be running.
+func (e *Engine) unlock(r *Run) (bool, error) {
+	found := e.locks(r)
+	for _, path := range found {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, fmt.Errorf("unlock %s: %w", r.key(), err)
+		}
+	}
+	return len(found) > 0, nil
 }
