@@ -63,9 +63,12 @@ type Config struct {
 	Speed     float64       // 1 (default) is lifelike, larger is faster
 	StatsLag  time.Duration // cluster/resources knows a guest only after this time; a real one takes up to 10 s
 	Seed      uint64        // of the invented loads
-	Fetch     func(context.Context, *url.URL) (*http.Response, error)
 	Clock     func() time.Time
 	Logger    *slog.Logger
+
+	// Fetch asks a web server for a file that is to be downloaded; only its status, length and type
+	// are used. It is the caller's to say which addresses may be reached. Nil invents every file.
+	Fetch func(context.Context, *url.URL) (*http.Response, error)
 }
 
 // Cluster is the simulated cluster. All methods may be called at any time from any goroutine.
