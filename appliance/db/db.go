@@ -13,7 +13,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -124,6 +126,34 @@ func (d *DB) Tenant(ctx context.Context, tenant id.ID, fn func(ctx context.Conte
 		return fault.New(fault.Internal, "No tenant is chosen.")
 	}
 	return d.run(ctx, scope{role: TenantSchema(tenant), schema: TenantSchema(tenant), tenant: tenant}, fn)
+}
+
+// Scope tells whose data the transaction of the context works on: a tenant's,
+// or the provider level's (zero id). ok is false outside a transaction.
+func Scope(ctx context.Context) (tenant id.ID, ok bool) {
+	t, ok := ctx.Value(txKey{}).(*transaction)
+	if !ok || t.scope.role == coreRole {
+		return id.ID{}, ok
+	}
+	return t.scope.tenant, true
+}
+
+// Apart returns a context without the transaction: what runs in it commits on
+// its own and stays when the surrounding transaction is rolled back.
+func Apart(ctx context.Context) context.Context {
+	return context.WithValue(ctx, txKey{}, nil)
+}
+
+// Tenants lists the tenants that have a schema.
+func (d *DB) Tenants(ctx context.Context) ([]id.ID, error) {
+	var all []id.ID
+	err := d.Core(ctx, func(ctx context.Context) error {
+		rows, _ := Tx(ctx).Query(ctx, `select distinct substr(scope, 8)::uuid from schema_migration where scope <> 'core' order by 1`)
+		var err error
+		all, err = pgx.CollectRows(rows, pgx.RowTo[id.ID])
+		return err
+	})
+	return all, err
 }
 
 // OnCommit runs fn after the surrounding transaction was committed, in the
@@ -253,7 +283,7 @@ func (t *transaction) take(ctx context.Context, s scope) error {
 
 // Fault turns an error of Postgres into a fault: unique violations are
 // Conflict, missing rows NotFound, a server that is away or full Unavailable.
-// Other faults and nil pass unchanged.
+// Other faults and errors that are not the database's pass unchanged.
 func Fault(err error) error {
 	var f *fault.Error
 	if err == nil || errors.As(err, &f) {
@@ -263,10 +293,21 @@ func Fault(err error) error {
 		return fault.Wrap(fault.NotFound, err, "It does not exist, or it is not yours.")
 	}
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
+	if errors.As(err, &pg) {
+		return byCode(pg)
+	}
+	if lost(err) {
 		return fault.Wrap(fault.Unavailable, err, "The database does not answer. Try again in a moment.")
 	}
-	return byCode(pg)
+	return err
+}
+
+// lost tells errors of the connection from those of the caller.
+func lost(err error) bool {
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)
 }
 
 // byCode follows PostgreSQL's appendix A, error codes.

@@ -102,7 +102,8 @@ create table if not exists core.schema_migration (
   sum        text not null,
   applied_at timestamptz not null default now(),
   primary key (scope, version)
-)`
+);
+grant select on core.schema_migration to nimbus_core`
 
 // migrationLock is the advisory lock that lets one node migrate at a time.
 const migrationLock = 0x6e696d627573

@@ -1,0 +1,190 @@
+package audit
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"nimbus/appliance/id"
+)
+
+const (
+	// gather is how long the sealer waits after a commit, so that one
+	// transaction links many records.
+	gather = 20 * time.Millisecond
+	// sweep is how often it looks at every chain for records of other nodes.
+	sweep     = 30 * time.Second
+	batchSize = 5000
+)
+
+// sealer links committed records into their chains: one goroutine, one
+// transaction per chain and round, an advisory lock between nodes.
+type sealer struct {
+	service *Service
+	signal  chan struct{}
+
+	mu     sync.Mutex
+	dirty  map[id.ID]struct{}
+	cancel context.CancelFunc
+	done   chan struct{}
+	failed error
+}
+
+func newSealer(s *Service) *sealer {
+	return &sealer{service: s, signal: make(chan struct{}, 1), dirty: map[id.ID]struct{}{}}
+}
+
+// Start begins sealing and looks at every chain first.
+func (s *Service) Start(context.Context) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.sealer.mu.Lock()
+	defer s.sealer.mu.Unlock()
+	if s.sealer.cancel != nil {
+		cancel()
+		return nil
+	}
+	s.sealer.cancel, s.sealer.done = cancel, make(chan struct{})
+	go s.sealer.run(ctx)
+	return nil
+}
+
+// Ready is nil when the last round of sealing succeeded.
+func (s *Service) Ready(context.Context) error {
+	s.sealer.mu.Lock()
+	defer s.sealer.mu.Unlock()
+	return s.sealer.failed
+}
+
+// Stop seals what is committed and ends the sealer.
+func (s *Service) Stop(ctx context.Context) error {
+	s.sealer.mu.Lock()
+	cancel, done := s.sealer.cancel, s.sealer.done
+	s.sealer.cancel = nil
+	s.sealer.mu.Unlock()
+	if cancel == nil {
+		return nil
+	}
+	cancel()
+	<-done
+	s.sealer.round(ctx)
+	return nil
+}
+
+func (l *sealer) wake(tenant id.ID) {
+	l.mu.Lock()
+	l.dirty[tenant] = struct{}{}
+	l.mu.Unlock()
+	select {
+	case l.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (l *sealer) run(ctx context.Context) {
+	defer close(l.done)
+	tick := time.NewTicker(sweep)
+	defer tick.Stop()
+	l.all(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			l.all(ctx)
+		case <-l.signal:
+			time.Sleep(gather)
+		}
+		l.round(ctx)
+	}
+}
+
+// all marks every chain.
+func (l *sealer) all(ctx context.Context) {
+	tenants, err := l.service.DB.Tenants(ctx)
+	l.note(err)
+	l.wake(id.ID{})
+	for _, t := range tenants {
+		if !l.service.IsRoot(t) {
+			l.wake(t)
+		}
+	}
+}
+
+// round seals the marked chains. One that fails is marked again.
+func (l *sealer) round(ctx context.Context) {
+	l.mu.Lock()
+	dirty := l.dirty
+	l.dirty = map[id.ID]struct{}{}
+	l.mu.Unlock()
+	for tenant := range dirty {
+		err := l.service.seal(ctx, tenant)
+		l.note(err)
+		if err != nil && ctx.Err() == nil {
+			l.service.Logger.Error("audit chain could not be sealed", "chain", chainName(tenant), "error", err)
+			l.mu.Lock()
+			l.dirty[tenant] = struct{}{}
+			l.mu.Unlock()
+		}
+	}
+}
+
+func (l *sealer) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = err
+}
+
+// seal links all committed records of a chain.
+func (s *Service) seal(ctx context.Context, tenant id.ID) error {
+	for {
+		n, err := s.sealBatch(ctx, tenant)
+		if err != nil || n < batchSize {
+			return err
+		}
+	}
+}
+
+func (s *Service) sealBatch(ctx context.Context, tenant id.ID) (int, error) {
+	var n int
+	err := s.in(ctx, tenant, func(ctx context.Context) error {
+		if err := s.store.lock(ctx); err != nil {
+			return err
+		}
+		sequence, head, since, err := s.store.head(ctx)
+		if err != nil {
+			return err
+		}
+		oldest, next, err := s.store.horizon(ctx)
+		if err != nil {
+			return err
+		}
+		if since > next { // the rows moved to another cluster, where transaction ids began anew
+			since = 0
+		}
+		records, err := s.store.unlinked(ctx, since, batchSize)
+		if err != nil || len(records) == 0 {
+			return err
+		}
+		if n = len(records); n == batchSize {
+			oldest = since
+		}
+		return s.store.append(ctx, tenant, sequence, head, oldest, records)
+	})
+	return n, err
+}
+
+func (st store) append(ctx context.Context, tenant id.ID, sequence int64, head []byte, horizon uint64, records []unlinked) error {
+	previous := Genesis(tenant)
+	if sequence > 0 {
+		previous = Hash(head)
+	}
+	sequences := make([]int64, len(records))
+	ids := make([]id.ID, len(records))
+	hashes := make([][]byte, len(records))
+	for i, r := range records {
+		sequence++
+		previous = Link(previous, sequence, r.Body)
+		sequences[i], ids[i], hashes[i] = sequence, r.ID, append([]byte(nil), previous[:]...)
+	}
+	return st.link(ctx, sequences, ids, hashes, horizon)
+}

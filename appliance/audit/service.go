@@ -1,0 +1,222 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"time"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/db"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// Permissions of this domain.
+const (
+	ReadPermission   = "audit:record:read"
+	VerifyPermission = "audit:chain:verify"
+)
+
+// Config is what the service needs.
+type Config struct {
+	DB     *db.DB
+	Logger *slog.Logger
+	// Check authorises readers.
+	Check actor.Check
+	// IsRoot tells the root tenant, whose records belong to the provider's chain.
+	IsRoot func(tenant id.ID) bool
+}
+
+// Service records, lists and verifies. Its sealer runs between Start and Stop.
+type Service struct {
+	Config
+	store  store
+	sealer *sealer
+}
+
+// New returns a service whose sealer is not running yet.
+func New(cfg Config) *Service {
+	s := &Service{Config: cfg}
+	s.sealer = newSealer(s)
+	return s
+}
+
+// Record writes e in the transaction of the context, on behalf of the
+// context's actor. It goes to the chain of the transaction's tenant, or to the
+// provider's. Without an actor or a transaction it fails, and so must the change.
+func (s *Service) Record(ctx context.Context, e Entry) error {
+	a, err := actor.Require(ctx)
+	if err != nil {
+		return err
+	}
+	tenant, ok := db.Scope(ctx)
+	if !ok {
+		return fault.New(fault.Internal, "An audit record was written outside a transaction.")
+	}
+	if !tenant.IsZero() && s.IsRoot(tenant) {
+		return s.DB.Core(ctx, func(ctx context.Context) error { return s.Record(ctx, e) })
+	}
+	r, err := build(a, tenant, e)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := s.store.insert(ctx, r, body); err != nil {
+		return db.Fault(err)
+	}
+	db.OnCommit(ctx, func() { s.sealer.wake(tenant) })
+	return nil
+}
+
+// RecordAlone writes e in a transaction of its own: for what changes nothing
+// else, such as a refusal.
+func (s *Service) RecordAlone(ctx context.Context, tenant id.ID, e Entry) error {
+	return s.in(ctx, tenant, func(ctx context.Context) error { return s.Record(ctx, e) })
+}
+
+// in runs fn in the scope that holds a tenant's chain.
+func (s *Service) in(ctx context.Context, tenant id.ID, fn func(context.Context) error) error {
+	if tenant.IsZero() || s.IsRoot(tenant) {
+		return s.DB.Core(ctx, fn)
+	}
+	return s.DB.Tenant(ctx, tenant, fn)
+}
+
+func build(a actor.Actor, tenant id.ID, e Entry) (Record, error) {
+	a.Name, a.Address = bound(a.Name), bound(a.Address)
+	e.Target = Target{Kind: bound(e.Target.Kind), ID: bound(e.Target.ID), Name: bound(e.Target.Name)}
+	r := Record{
+		Version: 1, ID: id.New(), Time: time.Now().UTC().Truncate(time.Microsecond), Tenant: tenant,
+		Event: e.Event, Outcome: e.Outcome, Priority: e.Priority, Actor: a, Target: e.Target, Reason: bound(e.Reason),
+	}
+	if r.Outcome == "" {
+		r.Outcome = Success
+	}
+	if r.Priority == "" {
+		r.Priority = Info
+	}
+	var err error
+	for _, part := range []struct {
+		to   *json.RawMessage
+		from any
+	}{{&r.Before, e.Before}, {&r.After, e.After}, {&r.Details, detailsOf(e)}} {
+		if *part.to, err = sanitise(part.from); err != nil {
+			return Record{}, err
+		}
+	}
+	return r, nil
+}
+
+func detailsOf(e Entry) any {
+	if len(e.Details) == 0 {
+		return nil
+	}
+	return e.Details
+}
+
+// Filter narrows a list. Zero members do not narrow.
+type Filter struct {
+	Before   int64 // sequence numbers below this one (keyset cursor)
+	Limit    int   // 1 to 200
+	Event    string
+	Actor    string // id or part of the name
+	Target   string // id
+	Outcome  Outcome
+	From, To time.Time
+	Text     string
+}
+
+// List returns sealed records of the actor's tenant, newest first. It returns
+// fault.Forbidden without audit:record:read.
+func (s *Service) List(ctx context.Context, f Filter) ([]Sealed, error) {
+	a, err := s.authorise(ctx, ReadPermission)
+	if err != nil {
+		return nil, err
+	}
+	var all []Sealed
+	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
+		var err error
+		all, err = s.store.list(ctx, f)
+		return err
+	})
+	return all, err
+}
+
+// Get returns one sealed record of the actor's tenant, or fault.NotFound.
+func (s *Service) Get(ctx context.Context, sequence int64) (Sealed, error) {
+	a, err := s.authorise(ctx, ReadPermission)
+	if err != nil {
+		return Sealed{}, err
+	}
+	var found Sealed
+	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
+		var err error
+		found, err = s.store.get(ctx, sequence)
+		return err
+	})
+	return found, err
+}
+
+// Verify checks the chain of the actor's tenant from its first record and
+// reports every break. The verification itself is recorded.
+func (s *Service) Verify(ctx context.Context) (Verification, error) {
+	a, err := s.authorise(ctx, VerifyPermission)
+	if err != nil {
+		return Verification{}, err
+	}
+	v, err := s.verify(ctx, a.TenantID)
+	if err != nil {
+		return v, err
+	}
+	return v, s.RecordAlone(ctx, a.TenantID, verified(v))
+}
+
+// VerifyAll checks the provider's chain and every tenant's, for the console.
+func (s *Service) VerifyAll(ctx context.Context) ([]Verification, error) {
+	tenants, err := s.DB.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []Verification{}
+	for _, tenant := range append([]id.ID{{}}, tenants...) {
+		if !tenant.IsZero() && s.IsRoot(tenant) {
+			continue
+		}
+		v, err := s.verify(ctx, tenant)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func verified(v Verification) Entry {
+	e := Entry{
+		Event: "audit.chain.verified", Target: Target{Kind: "chain"},
+		Details: map[string]any{"checked": v.Checked, "last": v.Last, "breaks": len(v.Breaks)},
+	}
+	if !v.OK() {
+		e.Outcome, e.Priority = Failure, Critical
+	}
+	return e
+}
+
+func (s *Service) authorise(ctx context.Context, permission string) (actor.Actor, error) {
+	a, err := actor.Require(ctx)
+	if err != nil {
+		return a, err
+	}
+	return a, s.Check(ctx, permission)
+}
+
+// Category is the domain that an event code begins with.
+func Category(event string) string {
+	category, _, _ := strings.Cut(event, ".")
+	return category
+}
