@@ -39,11 +39,18 @@ type ctxKey int
 const (
 	requestIDKey ctxKey = iota
 	writerKey
+	addressKey
 )
 
 // RequestID is the id of the request, as in the X-Request-Id header and the log.
 func RequestID(ctx context.Context) string {
 	v, _ := ctx.Value(requestIDKey).(string)
+	return v
+}
+
+// RemoteAddress is the caller's address without the port.
+func RemoteAddress(ctx context.Context) string {
+	v, _ := ctx.Value(addressKey).(string)
 	return v
 }
 
@@ -78,6 +85,7 @@ func Identify(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", request)
 		ctx := context.WithValue(r.Context(), requestIDKey, request)
 		ctx = context.WithValue(ctx, writerKey, w)
+		ctx = context.WithValue(ctx, addressKey, Address(r))
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

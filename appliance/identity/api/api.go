@@ -1,0 +1,250 @@
+// Package api is the HTTP side of sign-in, sessions, people and API tokens.
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/identity"
+	"nimbus/appliance/permission"
+	"nimbus/appliance/tenancy"
+	"nimbus/appliance/web"
+)
+
+// Cookie holds the session token. Its prefix makes browsers insist on Secure,
+// on this host only and on the whole site (RFC 6265bis, section 4.1.3.2).
+const Cookie = "__Host-nimbus"
+
+// Appliance is what every page wants to know about the installation.
+type Appliance struct {
+	Name     string `json:"name"`
+	URL      string `json:"url"`
+	Version  string `json:"version"`
+	TimeZone string `json:"time_zone"`
+}
+
+// Config is what the handlers need.
+type Config struct {
+	Identity    *identity.Service
+	Permissions *permission.Service
+	Tenants     *tenancy.Service
+	Appliance   func() Appliance
+	// BreakGlass returns the open emergency session, or nil.
+	BreakGlass func(ctx context.Context) any
+}
+
+// Authenticate finds the actor of a request by its cookie or its bearer token.
+func Authenticate(s *identity.Service) web.Authenticate {
+	return func(r *http.Request) (actor.Actor, bool, error) {
+		if header := r.Header.Get("Authorization"); header != "" {
+			token, ok := strings.CutPrefix(header, "Bearer ")
+			if !ok {
+				return actor.Actor{}, false, fault.New(fault.Unauthenticated, "Send the API token as `Authorization: Bearer nbt_…`.")
+			}
+			a, err := s.AuthenticateToken(r.Context(), token)
+			return a, err == nil, err
+		}
+		cookie, err := r.Cookie(Cookie)
+		if err != nil {
+			return actor.Actor{}, false, nil
+		}
+		a, err := s.Authenticate(r.Context(), cookie.Value)
+		if fault.Is(err, fault.Unauthenticated) {
+			return actor.Actor{}, false, nil // as if signed out, so that one can sign in
+		}
+		return a, err == nil, err
+	}
+}
+
+type handlers struct{ Config }
+
+// Register declares the routes.
+func Register(a *web.API, cfg Config) {
+	h := handlers{cfg}
+	const tag = "Session"
+	own := func(method, path, summary string) web.Route {
+		return web.Route{Method: method, Path: path, Summary: summary, Tag: tag, Permission: web.SignedIn}
+	}
+	signIn := own(http.MethodPost, "/v1/session", "Sign in")
+	signIn.Permission, signIn.Status = web.Public, http.StatusCreated
+	web.Handle(a, signIn, h.signIn)
+	web.Handle(a, own(http.MethodGet, "/v1/session", "Who you are and what you may do"), h.session)
+	web.Handle(a, own(http.MethodDelete, "/v1/session", "Sign out"), h.signOut)
+	web.Handle(a, own(http.MethodPut, "/v1/session/tenant", "Switch to another of your tenants"), h.useTenant)
+	web.Handle(a, own(http.MethodPost, "/v1/session/reauthenticate", "Prove that it is still you"), h.reauthenticate)
+	web.Handle(a, own(http.MethodGet, "/v1/sessions", "List your sessions"), h.sessions)
+	web.Handle(a, own(http.MethodDelete, "/v1/sessions/{id}", "End one of your sessions"), h.endSession)
+	web.Handle(a, own(http.MethodGet, "/v1/tokens", "List your API tokens"), h.tokens)
+	createToken := own(http.MethodPost, "/v1/tokens", "Create an API token")
+	createToken.Status = http.StatusCreated
+	web.Handle(a, createToken, h.createToken)
+	web.Handle(a, own(http.MethodDelete, "/v1/tokens/{id}", "Delete an API token"), h.deleteToken)
+	registerUsers(a, h)
+}
+
+type sessionAnswer struct {
+	ID              id.ID        `json:"id"`
+	User            userName     `json:"user"`
+	Tenant          tenantName   `json:"tenant"`
+	Tenants         []tenantName `json:"tenants"`
+	Permissions     []string     `json:"permissions" doc:"Patterns; a leading ! denies."`
+	AuthenticatedAt time.Time    `json:"authenticated_at"`
+	Appliance       Appliance    `json:"appliance"`
+	BreakGlass      any          `json:"breakglass"`
+}
+
+type userName struct {
+	ID   id.ID  `json:"id"`
+	Name string `json:"name"`
+}
+
+type tenantName struct {
+	ID     id.ID  `json:"id"`
+	Name   string `json:"name"`
+	IsRoot bool   `json:"is_root"`
+}
+
+type signInInput struct {
+	UserAgent string `header:"User-Agent"`
+	Body      struct {
+		Email    string `json:"email" maxLength:"254"`
+		Password string `json:"password" maxLength:"200"`
+	}
+}
+
+func (h handlers) signIn(ctx context.Context, in *signInInput) (sessionAnswer, error) {
+	token, session, err := h.Identity.SignIn(ctx, in.Body.Email, in.Body.Password, web.RemoteAddress(ctx), in.UserAgent)
+	if err != nil {
+		return sessionAnswer{}, err
+	}
+	web.NoStore(ctx)
+	web.SetCookie(ctx, cookie(token, 0))
+	a, err := h.Identity.Authenticate(ctx, token)
+	if err != nil {
+		return sessionAnswer{}, err
+	}
+	a.Session, a.Address, a.RequestID = session.ID, session.Address, web.RequestID(ctx)
+	return h.session(actor.With(ctx, a), nil)
+}
+
+// cookie lasts as long as the browser session; age -1 removes it.
+func cookie(token string, age int) *http.Cookie {
+	return &http.Cookie{Name: Cookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: age}
+}
+
+func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, error) {
+	a, err := actor.Require(ctx)
+	if err != nil {
+		return sessionAnswer{}, err
+	}
+	mine, err1 := h.Permissions.Mine(ctx)
+	ids, err2 := h.Identity.TenantsOf(ctx)
+	tenants, err3 := h.Tenants.Named(ctx, ids)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return sessionAnswer{}, err
+	}
+	answer := sessionAnswer{
+		ID: a.Session, User: userName{a.ID, a.Name}, Permissions: mine, Tenants: []tenantName{},
+		AuthenticatedAt: a.AuthenticatedAt, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
+	}
+	for _, t := range tenants {
+		name := tenantName{t.ID, t.Name, t.IsRoot}
+		answer.Tenants = append(answer.Tenants, name)
+		if t.ID == a.TenantID {
+			answer.Tenant = name
+		}
+	}
+	return answer, nil
+}
+
+func (h handlers) signOut(ctx context.Context, _ *web.None) (web.None, error) {
+	web.SetCookie(ctx, cookie("", -1))
+	return web.None{}, h.Identity.SignOut(ctx)
+}
+
+type useTenantInput struct {
+	Body struct {
+		TenantID id.ID `json:"tenant_id"`
+	}
+}
+
+func (h handlers) useTenant(ctx context.Context, in *useTenantInput) (sessionAnswer, error) {
+	a, err := h.Identity.UseTenant(ctx, in.Body.TenantID)
+	if err != nil {
+		return sessionAnswer{}, err
+	}
+	return h.session(actor.With(ctx, a), nil)
+}
+
+type passwordInput struct {
+	Body struct {
+		Password string `json:"password" maxLength:"200"`
+	}
+}
+
+func (h handlers) reauthenticate(ctx context.Context, in *passwordInput) (web.None, error) {
+	return web.None{}, h.Identity.Reauthenticate(ctx, in.Body.Password)
+}
+
+type sessionItem struct {
+	identity.Session
+	Current bool `json:"current"`
+}
+
+type page[T any] struct {
+	Items []T     `json:"items"`
+	Next  *string `json:"next"`
+}
+
+func (h handlers) sessions(ctx context.Context, _ *web.None) (page[sessionItem], error) {
+	all, err := h.Identity.Sessions(ctx)
+	a, _ := actor.From(ctx)
+	p := page[sessionItem]{Items: []sessionItem{}}
+	for _, s := range all {
+		p.Items = append(p.Items, sessionItem{Session: s, Current: s.ID == a.Session})
+	}
+	return p, err
+}
+
+type idInput struct {
+	ID id.ID `path:"id"`
+}
+
+func (h handlers) endSession(ctx context.Context, in *idInput) (web.None, error) {
+	return web.None{}, h.Identity.EndSession(ctx, in.ID)
+}
+
+func (h handlers) tokens(ctx context.Context, _ *web.None) (page[identity.Token], error) {
+	all, err := h.Identity.Tokens(ctx)
+	return page[identity.Token]{Items: all}, err
+}
+
+type createTokenInput struct {
+	Body struct {
+		Name          string `json:"name" minLength:"1" maxLength:"100"`
+		ExpiresInDays int    `json:"expires_in_days" minimum:"1" maximum:"365"`
+	}
+}
+
+type createdToken struct {
+	ID        id.ID     `json:"id"`
+	Name      string    `json:"name"`
+	Token     string    `json:"token" doc:"Shown once. Keep it safe."`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func (h handlers) createToken(ctx context.Context, in *createTokenInput) (createdToken, error) {
+	web.NoStore(ctx)
+	secret, t, err := h.Identity.CreateToken(ctx, in.Body.Name, in.Body.ExpiresInDays)
+	return createdToken{ID: t.ID, Name: t.Name, Token: secret, ExpiresAt: t.ExpiresAt}, err
+}
+
+func (h handlers) deleteToken(ctx context.Context, in *idInput) (web.None, error) {
+	return web.None{}, h.Identity.DeleteToken(ctx, in.ID)
+}

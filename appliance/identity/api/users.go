@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"nimbus/appliance/id"
+	"nimbus/appliance/identity"
+	"nimbus/appliance/permission"
+	"nimbus/appliance/web"
+)
+
+func registerUsers(a *web.API, h handlers) {
+	const tag = "Users"
+	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/users", Tag: tag,
+		Summary: "List the members of your tenant", Permission: identity.ReadUser}, h.users)
+	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users", Tag: tag,
+		Summary: "Create a user", Permission: identity.CreateUser, Status: http.StatusCreated}, h.createUser)
+	web.Handle(a, web.Route{Method: http.MethodPatch, Path: "/v1/users/{id}", Tag: tag,
+		Summary: "Rename, disable or enable a user", Permission: identity.UpdateUser}, h.updateUser)
+	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users/{id}/roles", Tag: tag,
+		Summary: "Give a user a role", Permission: permission.AssignRole, Status: http.StatusNoContent}, h.assign)
+	web.Handle(a, web.Route{Method: http.MethodDelete, Path: "/v1/users/{id}/roles/{role_id}", Tag: tag,
+		Summary: "Take a role from a user", Permission: permission.AssignRole}, h.unassign)
+}
+
+type userItem struct {
+	identity.User
+	Roles []roleName `json:"roles"`
+}
+
+type roleName struct {
+	ID   id.ID  `json:"id"`
+	Name string `json:"name"`
+}
+
+func present(u identity.User) userItem {
+	item := userItem{User: u, Roles: []roleName{}}
+	for _, r := range u.Roles {
+		item.Roles = append(item.Roles, roleName{r.ID, r.Name})
+	}
+	return item
+}
+
+func (h handlers) users(ctx context.Context, _ *web.None) (page[userItem], error) {
+	all, err := h.Identity.Users(ctx)
+	p := page[userItem]{Items: []userItem{}}
+	for _, u := range all {
+		p.Items = append(p.Items, present(u))
+	}
+	return p, err
+}
+
+type createUserInput struct {
+	Body struct {
+		Name     string  `json:"name" maxLength:"100"`
+		Email    string  `json:"email" maxLength:"254"`
+		Password string  `json:"password" maxLength:"200"`
+		RoleIDs  []id.ID `json:"role_ids,omitempty" maxItems:"50"`
+	}
+}
+
+func (h handlers) createUser(ctx context.Context, in *createUserInput) (userItem, error) {
+	u, err := h.Identity.CreateUser(ctx, identity.NewUser{
+		Name: in.Body.Name, Email: in.Body.Email, Password: in.Body.Password, Roles: in.Body.RoleIDs,
+	})
+	return present(u), err
+}
+
+type updateUserInput struct {
+	ID   id.ID `path:"id"`
+	Body struct {
+		Name   *string          `json:"name,omitempty" maxLength:"100"`
+		Status *identity.Status `json:"status,omitempty" enum:"active,disabled"`
+	}
+}
+
+func (h handlers) updateUser(ctx context.Context, in *updateUserInput) (userItem, error) {
+	u, err := h.Identity.UpdateUser(ctx, in.ID, in.Body.Name, in.Body.Status)
+	return present(u), err
+}
+
+type assignInput struct {
+	ID   id.ID `path:"id"`
+	Body struct {
+		RoleID id.ID `json:"role_id"`
+	}
+}
+
+func (h handlers) assign(ctx context.Context, in *assignInput) (web.None, error) {
+	return web.None{}, h.Permissions.Assign(ctx, in.ID, in.Body.RoleID)
+}
+
+type unassignInput struct {
+	ID     id.ID `path:"id"`
+	RoleID id.ID `path:"role_id"`
+}
+
+func (h handlers) unassign(ctx context.Context, in *unassignInput) (web.None, error) {
+	return web.None{}, h.Permissions.Unassign(ctx, in.ID, in.RoleID)
+}

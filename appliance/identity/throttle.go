@@ -1,0 +1,96 @@
+package identity
+
+import (
+	"sync"
+	"time"
+
+	"nimbus/appliance/fault"
+)
+
+// throttle slows down guessing. It counts failures per account and address
+// together, and per address: whoever guesses from elsewhere cannot lock the
+// owner of an account out.
+type throttle struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	entries map[string]*attempts
+}
+
+type attempts struct {
+	failures int
+	last     time.Time
+}
+
+const (
+	freeTries     = 5                // failures before an account makes an address wait
+	addressTries  = 50               // failures of an address over all accounts
+	maxWait       = 15 * time.Minute // longest wait, and how long failures are remembered
+	maxRemembered = 100_000
+)
+
+func newThrottle() *throttle {
+	return &throttle{now: time.Now, entries: map[string]*attempts{}}
+}
+
+// allow returns fault.TooMany, with how long to wait, when it is too soon.
+func (t *throttle) allow(account, address string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wait := max(t.wait("a "+address, addressTries), t.wait("p "+account+" "+address, freeTries))
+	if wait <= 0 {
+		return nil
+	}
+	err := fault.New(fault.TooMany, "Too many failed sign-ins from your address. Wait %s and try again.", wait.Round(time.Second))
+	err.RetryAfter = wait
+	return err
+}
+
+// wait is how long key has to wait: nothing for the first tries, then 1 s, 2 s,
+// 4 s … after the last failure.
+func (t *throttle) wait(key string, free int) time.Duration {
+	e, ok := t.entries[key]
+	if !ok || t.now().Sub(e.last) > maxWait {
+		return 0
+	}
+	if e.failures < free {
+		return 0
+	}
+	pause := min(time.Second<<min(e.failures-free, 20), maxWait)
+	return pause - t.now().Sub(e.last)
+}
+
+func (t *throttle) failed(account, address string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.entries) > maxRemembered {
+		t.drop()
+	}
+	for _, key := range []string{"a " + address, "p " + account + " " + address} {
+		e, ok := t.entries[key]
+		if !ok || t.now().Sub(e.last) > maxWait {
+			e = &attempts{}
+			t.entries[key] = e
+		}
+		e.failures++
+		e.last = t.now()
+	}
+}
+
+// drop forgets what is over; when nothing is, everything.
+func (t *throttle) drop() {
+	for key, e := range t.entries {
+		if t.now().Sub(e.last) > maxWait {
+			delete(t.entries, key)
+		}
+	}
+	if len(t.entries) > maxRemembered {
+		clear(t.entries)
+	}
+}
+
+func (t *throttle) succeeded(account, address string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.entries, "p "+account+" "+address)
+}
