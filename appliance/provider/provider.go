@@ -42,6 +42,7 @@ const (
 	DeleteConnection  = "provider:connection:delete"
 	CollectConnection = "provider:connection:collect"
 	ReadTasks         = "provider:task:read"
+	PowerMachine      = "cmdb:ci:power" // each of the following two
 	PowerVM           = "cmdb:ci:power:vm"
 	PowerContainer    = "cmdb:ci:power:container"
 )

@@ -90,7 +90,7 @@ func (p permissions) has(at, privilege string) bool {
 
 // Test tells who answers at the address and which rights the token lacks.
 func (c *cluster) Test(ctx context.Context) provider.TestResult {
-	var r provider.TestResult
+	r := provider.TestResult{Privileges: []provider.Privilege{}}
 	version, err := c.version(ctx)
 	r.Fingerprint = c.trust.fingerprint()
 	if err != nil {
