@@ -120,8 +120,8 @@ type Filter struct {
 	Limit        int    // 0 means 50, at most 200
 }
 
-// Page is one page of items, ordered by kind and name.
-type Page struct {
+// ItemPage is one page of items, ordered by kind and name.
+type ItemPage struct {
 	Items []Item `json:"items"`
 	// Next is the cursor of the next page, nil on the last one.
 	Next *string `json:"next"`

@@ -38,12 +38,12 @@ func New(cfg Config) *Service {
 
 // List returns a page of the items of the actor's tenant. It reads what was
 // collected and never asks a cluster. Faults: Forbidden, Invalid.
-func (s *Service) List(ctx context.Context, f Filter) (Page, error) {
+func (s *Service) List(ctx context.Context, f Filter) (ItemPage, error) {
 	f, after, err := f.normal()
 	if err != nil {
-		return Page{}, err
+		return ItemPage{}, err
 	}
-	var page Page
+	var page ItemPage
 	err = s.reading(ctx, func(ctx context.Context) error {
 		var err error
 		if page.Items, err = s.store.list(ctx, f, after); err != nil {

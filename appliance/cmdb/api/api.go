@@ -37,10 +37,10 @@ type listInput struct {
 	Limit        int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
-func (h handlers) list(ctx context.Context, in *listInput) (cmdb.Page, error) {
+func (h handlers) list(ctx context.Context, in *listInput) (cmdb.ItemPage, error) {
 	connection, err := optionalID("query.connection_id", in.ConnectionID)
 	if err != nil {
-		return cmdb.Page{}, err
+		return cmdb.ItemPage{}, err
 	}
 	return h.cmdb.List(ctx, cmdb.Filter{
 		Kind: cmdb.Kind(in.Kind), ConnectionID: connection, Status: in.Status, Node: in.Node,

@@ -90,8 +90,9 @@ type idInput struct {
 	ID string `path:"id"`
 }
 
-func (in *idInput) parse(what string) (id.ID, error) {
-	parsed, err := id.Parse(in.ID)
+// parse reads an id of the path; what is none names nothing.
+func parse(text, what string) (id.ID, error) {
+	parsed, err := id.Parse(text)
 	if err != nil {
 		return parsed, fault.New(fault.NotFound, "There is no such %s.", what)
 	}
@@ -99,7 +100,7 @@ func (in *idInput) parse(what string) (id.ID, error) {
 }
 
 func (h handlers) get(ctx context.Context, in *idInput) (provider.Connection, error) {
-	connection, err := in.parse("connection")
+	connection, err := parse(in.ID, "connection")
 	if err != nil {
 		return provider.Connection{}, err
 	}
@@ -107,7 +108,7 @@ func (h handlers) get(ctx context.Context, in *idInput) (provider.Connection, er
 }
 
 func (h handlers) delete(ctx context.Context, in *idInput) (web.None, error) {
-	connection, err := in.parse("connection")
+	connection, err := parse(in.ID, "connection")
 	if err != nil {
 		return web.None{}, err
 	}
@@ -115,22 +116,22 @@ func (h handlers) delete(ctx context.Context, in *idInput) (web.None, error) {
 }
 
 func (h handlers) collect(ctx context.Context, in *idInput) (web.None, error) {
-	connection, err := in.parse("connection")
+	connection, err := parse(in.ID, "connection")
 	if err != nil {
 		return web.None{}, err
 	}
 	return web.None{}, h.provider.CollectNow(ctx, connection)
 }
 
-type acceptInput struct {
-	idInput
+type fingerprintInput struct {
+	ID   string `path:"id"`
 	Body struct {
 		Fingerprint string `json:"fingerprint" minLength:"1" maxLength:"100" doc:"As in offered_fingerprint."`
 	}
 }
 
-func (h handlers) accept(ctx context.Context, in *acceptInput) (provider.Connection, error) {
-	connection, err := in.parse("connection")
+func (h handlers) accept(ctx context.Context, in *fingerprintInput) (provider.Connection, error) {
+	connection, err := parse(in.ID, "connection")
 	if err != nil {
 		return provider.Connection{}, err
 	}
@@ -138,14 +139,14 @@ func (h handlers) accept(ctx context.Context, in *acceptInput) (provider.Connect
 }
 
 type powerInput struct {
-	idInput
+	ID   string `path:"id"`
 	Body struct {
 		Action string `json:"action" enum:"start,stop,shutdown,reboot,suspend,resume"`
 	}
 }
 
 func (h handlers) power(ctx context.Context, in *powerInput) (provider.Task, error) {
-	item, err := in.parse("item")
+	item, err := parse(in.ID, "item")
 	if err != nil {
 		return provider.Task{}, err
 	}
@@ -167,22 +168,22 @@ func (h handlers) tasks(ctx context.Context, in *tasksInput) (provider.TaskPage,
 }
 
 func (h handlers) task(ctx context.Context, in *idInput) (provider.Task, error) {
-	task, err := in.parse("task")
+	task, err := parse(in.ID, "task")
 	if err != nil {
 		return provider.Task{}, err
 	}
 	return h.provider.Task(ctx, task)
 }
 
-type log struct {
+type taskLog struct {
 	Lines []string `json:"lines"`
 }
 
-func (h handlers) log(ctx context.Context, in *idInput) (log, error) {
-	task, err := in.parse("task")
+func (h handlers) log(ctx context.Context, in *idInput) (taskLog, error) {
+	task, err := parse(in.ID, "task")
 	if err != nil {
-		return log{}, err
+		return taskLog{}, err
 	}
 	lines, err := h.provider.TaskLog(ctx, task)
-	return log{Lines: lines}, err
+	return taskLog{Lines: lines}, err
 }

@@ -1,0 +1,212 @@
+package provider_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/audit"
+	"nimbus/appliance/cmdb"
+	"nimbus/appliance/db"
+	"nimbus/appliance/event"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
+	"nimbus/appliance/provider/proxmox"
+	"nimbus/appliance/provider/proxmox/pvesim"
+	"nimbus/appliance/secret"
+	"nimbus/embedded/postgres/postgrestest"
+)
+
+// bench is the service over a database of its own and a simulated cluster.
+type bench struct {
+	*provider.Service
+	t      *testing.T
+	db     *db.DB
+	cmdb   *cmdb.Service
+	sim    *pvesim.Cluster
+	secret string
+	tenant id.ID
+	ann    context.Context // who may do everything
+
+	mu     sync.Mutex
+	events []event.Event
+}
+
+// roles are those of the server; tests that share it log in as its superuser
+// and take them, so that no test changes the password that another one uses.
+const roles = `select pg_advisory_xact_lock(7017280452245743464);
+do $$ begin
+  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
+  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
+end $$`
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, tenant: id.New()}
+	b.openDatabase()
+	b.startCluster()
+	bus := event.NewBus(slog.New(slog.DiscardHandler))
+	bus.Subscribe(func(e event.Event) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.events = append(b.events, e)
+	})
+	root, err := secret.OpenFileRoot(filepath.Join(t.TempDir(), "root.key"))
+	must(t, err)
+	records := audit.New(audit.Config{DB: b.db, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }})
+	b.cmdb = cmdb.New(cmdb.Config{DB: b.db, Audit: records, Check: check, Events: bus})
+	b.Service = provider.New(provider.Config{
+		DB: b.db, Audit: records, Check: check, Events: bus, CMDB: b.cmdb, Poll: 5 * time.Millisecond,
+		Keyring: secret.NewKeyring(root, &keys{kept: map[id.ID]secret.WrappedKey{}}, nil),
+		Open:    map[string]provider.Opener{provider.Proxmox: proxmox.Open},
+	})
+	t.Cleanup(func() { must(t, b.Stop(context.Background())) })
+	b.ann = actor.With(t.Context(), actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ann", TenantID: b.tenant})
+	return b
+}
+
+func (b *bench) openDatabase() {
+	t := b.t
+	dsn := postgrestest.DSN(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	must(t, err)
+	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
+	must(t, err)
+	must(t, conn.Close(t.Context()))
+	b.db, err = db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
+	must(t, err)
+	history, err := db.ReadMigrations(audit.Migrations, cmdb.Migrations, provider.Migrations)
+	must(t, err)
+	must(t, b.db.Migrate(t.Context(), history))
+	must(t, b.db.AddTenant(t.Context(), b.tenant, history))
+	t.Cleanup(func() {
+		must(t, b.db.DropTenant(context.Background(), b.tenant))
+		b.db.Close()
+	})
+}
+
+func (b *bench) startCluster() {
+	t := b.t
+	var err error
+	b.sim, err = pvesim.New(pvesim.Config{Speed: 200})
+	must(t, err)
+	must(t, b.sim.Start(t.Context()))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		must(t, b.sim.Stop(ctx))
+	})
+	b.secret, err = b.sim.CreateToken("nimbus@pve", "nimbus", false, "PVEAdmin")
+	must(t, err)
+}
+
+// check lets everybody do everything but Nobody.
+func check(ctx context.Context, permission string) error {
+	if a, _ := actor.From(ctx); a.Name == "Nobody" {
+		return fault.New(fault.Forbidden, "You need %s.", permission)
+	}
+	return nil
+}
+
+// keys is a store of wrapped keys in memory.
+type keys struct {
+	mu   sync.Mutex
+	kept map[id.ID]secret.WrappedKey
+}
+
+func (k *keys) LoadKey(_ context.Context, tenant id.ID) (secret.WrappedKey, bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w, ok := k.kept[tenant]
+	return w, ok, nil
+}
+
+func (k *keys) AddKey(_ context.Context, tenant id.ID, w secret.WrappedKey) (secret.WrappedKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if have, ok := k.kept[tenant]; ok {
+		return have, nil
+	}
+	k.kept[tenant] = w
+	return w, nil
+}
+
+// entry is what a person would enter for the simulated cluster.
+func (b *bench) entry(name string) provider.NewConnection {
+	return provider.NewConnection{Name: name, URL: b.sim.URL(), TokenID: "nimbus@pve!nimbus", Secret: b.secret, Fingerprint: b.sim.Fingerprint(), Simulated: true}
+}
+
+func (b *bench) connect() provider.Connection {
+	b.t.Helper()
+	c, err := b.Create(b.ann, b.entry("home"))
+	must(b.t, err)
+	return c
+}
+
+func (b *bench) collect(c provider.Connection) {
+	b.t.Helper()
+	must(b.t, b.Collect(b.t.Context(), b.tenant, c.ID, true))
+}
+
+func (b *bench) connection(c provider.Connection) provider.Connection {
+	b.t.Helper()
+	now, err := b.Connection(b.ann, c.ID)
+	must(b.t, err)
+	return now
+}
+
+func (b *bench) items(f cmdb.Filter) []cmdb.Item {
+	b.t.Helper()
+	page, err := b.cmdb.List(b.ann, f)
+	must(b.t, err)
+	return page.Items
+}
+
+func (b *bench) guest(name string) cmdb.Item {
+	b.t.Helper()
+	items := b.items(cmdb.Filter{Text: name})
+	if len(items) != 1 {
+		b.t.Fatalf("%d items named %s", len(items), name)
+	}
+	return items[0]
+}
+
+// published are the events of a type so far.
+func (b *bench) published(kind string) []event.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var found []event.Event
+	for _, e := range b.events {
+		if e.Type == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// trail are the bodies of the audit records of an event, oldest first.
+func (b *bench) trail(name string) []string {
+	b.t.Helper()
+	var bodies []string
+	must(b.t, b.db.Tenant(b.ann, b.tenant, func(ctx context.Context) error {
+		rows, _ := db.Tx(ctx).Query(ctx, `select convert_from(body, 'UTF8') from audit_record where event = $1 order by time, id`, name)
+		var err error
+		bodies, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	}))
+	return bodies
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
