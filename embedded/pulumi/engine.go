@@ -2,6 +2,8 @@ package pulumi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,6 +67,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.layOut(); err != nil {
 		return fmt.Errorf("prepare the Pulumi engine: %w", err)
 	}
+	e.removeSockets()
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return nil
 }
@@ -158,6 +161,22 @@ func (e *Engine) workDir(r *Run) string { return filepath.Join(e.dir, "work", r.
 
 func (e *Engine) statePath(r *Run) string {
 	return filepath.Join(e.stateRoot(), "stacks", r.Project, r.Stack+".json")
+}
+
+// socketPrefix begins the names of our directories in the system's temporary one.
+func (e *Engine) socketPrefix() string {
+	sum := sha256.Sum256([]byte(e.dir))
+	return "nimbus-pulumi-" + hex.EncodeToString(sum[:6]) + "-"
+}
+
+// removeSockets removes those that a killed appliance left.
+func (e *Engine) removeSockets() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), e.socketPrefix()+"*")) // the pattern is good
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			e.log.Warn("a directory of an earlier run cannot be removed", "dir", dir, "error", err)
+		}
+	}
 }
 
 // locate settles where the engine's files and the binary are.

@@ -56,7 +56,7 @@ func (e *Engine) serveProgram(r *Run) (*program, error) {
 	if err := p.setConfig(r); err != nil {
 		return nil, err
 	}
-	listener, err := p.listen()
+	listener, err := p.listen(e.socketPrefix())
 	if err != nil {
 		return nil, fmt.Errorf("serve the program: %w", err)
 	}
@@ -68,8 +68,8 @@ func (e *Engine) serveProgram(r *Run) (*program, error) {
 
 // listen opens a socket in a directory of its own. It lies in the system's
 // temporary directory because a socket's path may not be long.
-func (p *program) listen() (net.Listener, error) {
-	dir, err := os.MkdirTemp("", "nimbus-pulumi-")
+func (p *program) listen(prefix string) (net.Listener, error) {
+	dir, err := os.MkdirTemp("", prefix)
 	if err != nil {
 		return nil, err
 	}

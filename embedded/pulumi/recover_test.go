@@ -196,6 +196,9 @@ func TestRobustness08ApplianceKilledInMidCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Stop(context.Background()) })
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), w.socketPrefix()+"*")); err != nil || len(left) != 0 {
+		t.Errorf("sockets are left: %v, %v", left, err)
+	}
 	w.endsWithOneVM(t, run, w.onePending(t, run))
 }
 
