@@ -1,0 +1,231 @@
+package provider_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"nimbus/appliance/cmdb"
+	"nimbus/appliance/db"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
+	"nimbus/appliance/provider/proxmox/pvesim"
+)
+
+func (b *bench) power(item cmdb.Item, action provider.PowerAction) provider.Task {
+	b.t.Helper()
+	task, err := b.Power(b.ann, item.ID, action)
+	must(b.t, err)
+	return task
+}
+
+// run runs a task as its workflow does and returns how it ended.
+func (b *bench) run(task provider.Task) provider.Task {
+	b.t.Helper()
+	must(b.t, b.RunTask(b.t.Context(), b.tenant, task.ID, func() {}))
+	return b.task(task)
+}
+
+func (b *bench) task(task provider.Task) provider.Task {
+	b.t.Helper()
+	now, err := b.Task(b.ann, task.ID)
+	must(b.t, err)
+	return now
+}
+
+// withGuest is a bench whose inventory has one machine named web.
+func withGuest(t *testing.T, g pvesim.ForeignGuest) (*bench, cmdb.Item) {
+	t.Helper()
+	b := newBench(t)
+	g.Name = "web"
+	must(t, b.sim.CreateForeignGuest(g))
+	b.collect(b.connect())
+	return b, b.guest("web")
+}
+
+func (b *bench) starts() int {
+	n := 0
+	for _, r := range b.sim.Requests() {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/status/start") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPowerIsAcceptedBeforeTheClusterIsAsked(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	before := len(b.sim.Requests())
+	task := b.power(web, provider.PowerStart)
+	if task.Status != provider.TaskRunning || task.UPID != "" || task.ActorName != "Ann" || task.ItemID != web.ID {
+		t.Errorf("accepted: %+v", task)
+	}
+	if len(b.sim.Requests()) != before {
+		t.Error("the cluster was asked while somebody waited")
+	}
+	if trail := b.trail("cmdb.ci.power-requested"); len(trail) != 1 || !strings.Contains(trail[0], `"Ann"`) || !strings.Contains(trail[0], task.ID.String()) {
+		t.Errorf("trail: %q", trail)
+	}
+	done := b.run(task)
+	if done.Status != provider.TaskOK || done.ExitStatus != "OK" || !strings.HasPrefix(done.UPID, "UPID:pve1:") || done.EndedAt.IsZero() {
+		t.Errorf("done: %+v", done)
+	}
+	if trail := b.trail("provider.task.finished"); len(trail) != 1 || !strings.Contains(trail[0], done.UPID) || !strings.Contains(trail[0], `"Ann"`) {
+		t.Errorf("trail: %q", trail)
+	}
+	if n := len(b.published("task.updated")); n != 3 { // accepted, started, ended
+		t.Errorf("task.updated came %d times", n)
+	}
+}
+
+func TestATaskThatFailsIsAFailure(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100, Running: true})
+	done := b.run(b.power(web, provider.PowerStart))
+	if done.Status != provider.TaskFailed || !strings.Contains(done.ExitStatus, "already running") {
+		t.Errorf("starting what runs: %+v", done)
+	}
+	lines, err := b.TaskLog(b.ann, done.ID)
+	must(t, err)
+	if len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], "TASK ERROR") {
+		t.Errorf("log: %q", lines)
+	}
+	var told []string
+	for _, e := range b.published("task.log") {
+		var data provider.LogLines
+		must(t, json.Unmarshal(e.Data, &data))
+		if e.Watched != "task" || data.From != len(told) {
+			t.Errorf("event: %+v %+v", e, data)
+		}
+		told = append(told, data.Lines...)
+	}
+	if strings.Join(told, "\n") != strings.Join(lines, "\n") {
+		t.Errorf("told %q, kept %q", told, lines)
+	}
+}
+
+func TestRobustness47AHangingTaskIsFollowedAndTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	b.sim.HangNextTask("qmstart")
+	task := b.power(web, provider.PowerStart)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := b.RunTask(ctx, b.tenant, task.ID, func() {}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("interrupted: %v", err)
+	}
+	if now := b.task(task); now.Status != provider.TaskRunning || now.UPID == "" {
+		t.Errorf("while it hangs: %+v", now)
+	}
+	b.sim.ReleaseTasks()
+	if done := b.run(task); done.Status != provider.TaskOK || b.starts() != 1 {
+		t.Errorf("after a restart: %+v, %d starts", done, b.starts())
+	}
+}
+
+func TestRobustness08ACallThatWasMadeIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	task := b.power(web, provider.PowerStart)
+	b.run(task)
+	// As if the process had died between the cluster's answer and our note of it.
+	must(t, b.db.Tenant(b.ann, b.tenant, func(ctx context.Context) error {
+		_, err := db.Tx(ctx).Exec(ctx, `update provider_task set upid = null, status = 'running', ended_at = null where id = $1`, task.ID)
+		return err
+	}))
+	if done := b.run(task); done.Status != provider.TaskOK || b.starts() != 1 {
+		t.Errorf("done: %+v, %d starts", done, b.starts())
+	}
+}
+
+func TestPowerWhenTheNodeIsAway(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100, Node: "pve2"})
+	must(t, b.sim.SetNodeOffline("pve2", true))
+	done := b.run(b.power(web, provider.PowerStart))
+	if done.Status != provider.TaskFailed || !strings.Contains(done.ExitStatus, "does not answer") {
+		t.Errorf("done: %+v", done)
+	}
+}
+
+func TestPowerRefuses(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	node := b.items(cmdb.Filter{Kind: cmdb.Node})[0]
+	if _, err := b.Power(b.ann, node.ID, provider.PowerStart); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a node: %v", err)
+	}
+	if _, err := b.Power(b.ann, web.ID, "explode"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("an unknown action: %v", err)
+	}
+	if _, err := b.Power(b.ann, id.New(), provider.PowerStart); !fault.Is(err, fault.NotFound) {
+		t.Errorf("an unknown item: %v", err)
+	}
+}
+
+func TestContainersAreSwitchedToo(t *testing.T) {
+	t.Parallel()
+	b, ct := withGuest(t, pvesim.ForeignGuest{VMID: 200, Kind: "lxc"})
+	if done := b.run(b.power(ct, provider.PowerStart)); done.Status != provider.TaskOK || !strings.Contains(done.UPID, ":vzstart:200:") {
+		t.Errorf("done: %+v", done)
+	}
+}
+
+func TestTasksAreListedNewestFirst(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	var want []id.ID
+	for _, action := range []provider.PowerAction{provider.PowerStart, provider.PowerStop, provider.PowerStart} {
+		want = append([]id.ID{b.power(web, action).ID}, want...)
+	}
+	first, err := b.Tasks(b.ann, web.ID, "", 2)
+	must(t, err)
+	if len(first.Items) != 2 || first.Next == nil || first.Items[0].ID != want[0] {
+		t.Fatalf("first page: %+v", first)
+	}
+	last, err := b.Tasks(b.ann, web.ID, *first.Next, 2)
+	must(t, err)
+	if len(last.Items) != 1 || last.Next != nil || last.Items[0].ID != want[2] {
+		t.Errorf("last page: %+v", last)
+	}
+	if none, err := b.Tasks(b.ann, id.New(), "", 0); err != nil || len(none.Items) != 0 {
+		t.Errorf("another item: %+v, %v", none, err)
+	}
+	if _, err := b.Tasks(b.ann, id.ID{}, "x", 0); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a strange cursor: %v", err)
+	}
+}
+
+func TestNoteTasksBelongsThemToADeployment(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	began := time.Now().Add(-time.Minute)
+	connection := web.ConnectionID
+	done := b.run(b.power(web, provider.PowerStart)) // stands in for what the engine starts
+	must(t, b.db.Tenant(b.ann, b.tenant, func(ctx context.Context) error {
+		_, err := db.Tx(ctx).Exec(ctx, `delete from provider_task`)
+		return err
+	}))
+	deployment := id.New()
+	for range 2 {
+		tasks, err := b.NoteTasks(b.ann, b.tenant, connection, deployment, began)
+		must(t, err)
+		if len(tasks) != 1 || tasks[0].Ref != done.UPID || !tasks[0].OK {
+			t.Errorf("noted: %+v", tasks)
+		}
+	}
+	page, err := b.Tasks(b.ann, id.ID{}, "", 0)
+	must(t, err)
+	if len(page.Items) != 1 || page.Items[0].DeploymentID != deployment || page.Items[0].ActorName != "Ann" {
+		t.Errorf("kept: %+v", page.Items)
+	}
+	if n := len(b.trail("provider.task.noted")); n != 1 {
+		t.Errorf("%d records", n)
+	}
+}
