@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	sdk "go.temporal.io/sdk/client"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
@@ -54,6 +55,12 @@ end $$`
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchWith(t, nil)
+}
+
+// newBenchWith is newBench with a workflow engine.
+func newBenchWith(t *testing.T, engine sdk.Client) *bench {
+	t.Helper()
 	b := &bench{t: t, tenant: id.New()}
 	b.openDatabase()
 	b.startCluster()
@@ -68,7 +75,7 @@ func newBench(t *testing.T) *bench {
 	records := audit.New(audit.Config{DB: b.db, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }})
 	b.cmdb = cmdb.New(cmdb.Config{DB: b.db, Audit: records, Check: check, Events: bus})
 	b.Service = provider.New(provider.Config{
-		DB: b.db, Audit: records, Check: check, Events: bus, CMDB: b.cmdb, Poll: 5 * time.Millisecond,
+		DB: b.db, Audit: records, Check: check, Events: bus, CMDB: b.cmdb, Poll: 5 * time.Millisecond, Temporal: engine,
 		Keyring: secret.NewKeyring(root, &keys{kept: map[id.ID]secret.WrappedKey{}}, nil),
 		Open:    map[string]provider.Opener{provider.Proxmox: proxmox.Open},
 	})
