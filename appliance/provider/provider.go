@@ -81,6 +81,10 @@ type CloudProviderInterface interface {
 	// Tags are the tags of a guest.
 	Tags(ctx context.Context, g Guest) ([]string, error)
 
+	// Certificate is the certificate, as PEM, that the server showed and that was
+	// accepted: for programs that can be given authorities but no fingerprint.
+	Certificate(ctx context.Context) (string, error)
+
 	// Close frees idle connections. The value can still be used.
 	Close()
 }

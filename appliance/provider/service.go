@@ -284,3 +284,16 @@ func (s *Service) Endpoint(ctx context.Context, tenant, connection id.ID) (Endpo
 	}
 	return s.endpoint(ctx, tenant, row)
 }
+
+// Certificate is the accepted certificate of a connection as PEM. A deployment
+// gives it, and nothing else, as the authorities that its provider trusts,
+// whichever way the connection was verified. It authorises nobody. Faults:
+// NotFound, Conflict while the certificate is not accepted, Unavailable.
+func (s *Service) Certificate(ctx context.Context, tenant, connection id.ID) (string, error) {
+	_, p, err := s.connect(ctx, tenant, connection)
+	if err != nil {
+		return "", err
+	}
+	text, err := p.Certificate(ctx)
+	return text, asFault(err)
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"nimbus/appliance/actor"
@@ -17,9 +18,8 @@ import (
 	"nimbus/appliance/web"
 )
 
-// serve answers one request of an actor who has no permission but to test.
-func serve(t *testing.T, method, path, body string) *httptest.ResponseRecorder {
-	t.Helper()
+// routes are those of the package, for an actor who has no permission but to test.
+var routes = sync.OnceValue(func() http.Handler {
 	a := web.New("test", slog.New(slog.DiscardHandler))
 	api.Register(a, provider.New(provider.Config{
 		Check: func(_ context.Context, permission string) error {
@@ -30,11 +30,17 @@ func serve(t *testing.T, method, path, body string) *httptest.ResponseRecorder {
 		},
 		Open: map[string]provider.Opener{provider.Proxmox: proxmox.Open},
 	}))
+	return a
+})
+
+// serve answers one request.
+func serve(t *testing.T, method, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r = r.WithContext(actor.With(t.Context(), actor.Actor{Kind: actor.User, Name: "Ann", TenantID: id.New()}))
 	w := httptest.NewRecorder()
-	a.ServeHTTP(w, r)
+	routes().ServeHTTP(w, r)
 	return w
 }
 

@@ -10,6 +10,7 @@ package proxmox
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/url"
@@ -117,6 +118,17 @@ func checkToken(tokenID, secret string) error {
 
 // Close frees idle connections.
 func (c *cluster) Close() { c.transport.CloseIdleConnections() }
+
+// Certificate connects when there was no connection yet.
+func (c *cluster) Certificate(ctx context.Context) (string, error) {
+	if c.trust.accepted.Load() == nil {
+		if _, err := c.version(ctx); err != nil {
+			return "", err
+		}
+	}
+	block := pem.Block{Type: "CERTIFICATE", Bytes: c.trust.accepted.Load().Raw}
+	return string(pem.EncodeToMemory(&block)), nil
+}
 
 // get reads path, whose segments are escaped already, into out.
 func (c *cluster) get(ctx context.Context, path string, query url.Values, out any) error {

@@ -89,6 +89,21 @@ func TestCertificatesAreVerified(t *testing.T) {
 	}
 }
 
+func TestTheAcceptedCertificateCanStandInForAPin(t *testing.T) {
+	t.Parallel()
+	_, e := simulated(t, pvesim.Config{}, roleName)
+	text, err := open(t, e).Certificate(t.Context())
+	must(t, err)
+	e.Fingerprint, e.CAPEM = "", text
+	if r := open(t, e).Test(t.Context()); !r.OK {
+		t.Errorf("%+v", r)
+	}
+	e.Fingerprint, e.CAPEM = strings.Repeat("AA:", 31)+"AA", ""
+	if text, err := open(t, e).Certificate(t.Context()); err == nil {
+		t.Errorf("a certificate that was not accepted: %s", text)
+	}
+}
+
 func TestRobustness39AddressesAreChecked(t *testing.T) {
 	t.Parallel()
 	e := provider.Endpoint{TokenID: tokenID, Secret: "x"}

@@ -27,6 +27,8 @@ type trust struct {
 	pin     []byte
 	roots   *x509.CertPool // nil: the system's, unless there is a pin
 	offered atomic.Pointer[string]
+	// accepted is the last certificate that was trusted.
+	accepted atomic.Pointer[x509.Certificate]
 }
 
 // certificateError says that a certificate was not accepted.
@@ -73,6 +75,14 @@ func (t *trust) config() *tls.Config {
 }
 
 func (t *trust) verify(state tls.ConnectionState) error {
+	err := t.judge(state)
+	if err == nil {
+		t.accepted.Store(state.PeerCertificates[0])
+	}
+	return err
+}
+
+func (t *trust) judge(state tls.ConnectionState) error {
 	leaf := state.PeerCertificates[0]
 	sum := sha256.Sum256(leaf.Raw)
 	offered := colons(sum[:])
