@@ -64,17 +64,21 @@ type client struct {
 }
 
 // get returns the client of a connection as it is stored, and closes one that
-// was made for an older form of it.
+// was made for an older form of it. open may take its time: others do not wait.
 func (c *clients) get(connection id.ID, revision int64, open func() (CloudProviderInterface, error)) (CloudProviderInterface, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	have, ok := c.open[connection]
-	if ok && have.revision == revision {
+	if have, ok := c.find(connection, revision); ok {
 		return have, nil
 	}
 	made, err := open()
 	if err != nil {
 		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, ok := c.open[connection]
+	if ok && have.revision >= revision {
+		made.Close()
+		return have, nil
 	}
 	if ok {
 		have.Close()
@@ -84,6 +88,13 @@ func (c *clients) get(connection id.ID, revision int64, open func() (CloudProvid
 	}
 	c.open[connection] = client{made, revision}
 	return made, nil
+}
+
+func (c *clients) find(connection id.ID, revision int64) (client, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, ok := c.open[connection]
+	return have, ok && have.revision == revision
 }
 
 func (c *clients) drop(connection id.ID) {

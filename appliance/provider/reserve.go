@@ -132,7 +132,7 @@ func (s *Service) created(ctx context.Context, p CloudProviderInterface, connect
 	if err != nil || since.IsZero() {
 		return false, err
 	}
-	tasks, err := p.Tasks(ctx, since)
+	tasks, err := p.Tasks(ctx, since.Add(-clockSkew))
 	if err != nil {
 		return false, asFault(err)
 	}

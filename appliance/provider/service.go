@@ -223,7 +223,7 @@ func (s *Service) remove(ctx context.Context, tenant id.ID, row stored) error {
 }
 
 // AcceptFingerprint pins the certificate that the cluster offered, or the one
-// pinned before, and collects again. Faults: Forbidden, NotFound, and Conflict
+// pinned before, in place of authorities, and collects again. Faults: Forbidden, NotFound, and Conflict
 // when the fingerprint is neither.
 func (s *Service) AcceptFingerprint(ctx context.Context, connection id.ID, fingerprint string) (Connection, error) {
 	tenant, err := s.authorise(ctx, UpdateConnection)

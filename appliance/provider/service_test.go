@@ -48,7 +48,7 @@ func TestRobustness15TheSecretIsNowhere(t *testing.T) {
 	seen := string(shown) + strings.Join(b.trail("provider.connection.created"), "")
 	must(t, b.db.Tenant(b.ann, b.tenant, func(ctx context.Context) error {
 		var row string
-		err := db.Tx(ctx).QueryRow(ctx, `select convert_from(decode(encode(secret, 'hex'), 'escape'), 'LATIN1') || c::text from connection c`).Scan(&row)
+		err := db.Tx(ctx).QueryRow(ctx, `select encode(secret, 'escape') || c::text from connection c`).Scan(&row)
 		seen += row
 		return err
 	}))
@@ -260,4 +260,54 @@ func TestLifecycleWithoutStart(t *testing.T) {
 	}
 	must(t, s.Start(t.Context()))
 	must(t, s.Ready(t.Context()))
+}
+
+func TestIdentityThroughRenamesAndReuse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	foreign := func(name, uuid string) {
+		must(t, b.sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Name: name, Config: map[string]string{"smbios1": "uuid=" + uuid, "meta": ""}}))
+	}
+	foreign("web", "11111111-1111-1111-1111-111111111111")
+	c := b.connect()
+	b.collect(c)
+	first := b.guest("web").ID
+	must(t, b.sim.SetGuestConfig(100, "name", "shop"))
+	b.collect(c)
+	if b.guest("shop").ID != first {
+		t.Error("a renamed machine lost its identity")
+	}
+	must(t, b.sim.DeleteGuest(100))
+	foreign("shop", "22222222-2222-2222-2222-222222222222")
+	b.collect(c)
+	if b.guest("shop").ID == first {
+		t.Error("a number that was used again kept its identity")
+	}
+	if _, err := b.cmdb.Get(b.ann, first); !fault.Is(err, fault.Gone) {
+		t.Errorf("the former machine: %v", err)
+	}
+	must(t, b.sim.DeleteGuest(100))
+	b.collect(c)
+	if n := len(b.items(cmdb.Filter{Kind: cmdb.VM})); n != 0 {
+		t.Errorf("%d machines are left", n)
+	}
+}
+
+func TestLostNodesKeepTheirMachines(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	must(t, b.sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Name: "web", Node: "pve2", Running: true}))
+	c := b.connect()
+	b.collect(c)
+	before := b.guest("web")
+	must(t, b.sim.SetNodeOffline("pve2", true))
+	b.collect(c)
+	if now := b.guest("web"); now.ID != before.ID || !now.Stale || now.Status != cmdb.StatusUnknown {
+		t.Errorf("while its node is away: %+v", now)
+	}
+	must(t, b.sim.SetNodeOffline("pve2", false))
+	b.collect(c)
+	if now := b.guest("web"); now.ID != before.ID || now.Stale || now.Status != "running" {
+		t.Errorf("after it is back: %+v", now)
+	}
 }

@@ -52,9 +52,10 @@ func (store) deleteConnection(ctx context.Context, connection id.ID) error {
 	return err
 }
 
-// accept pins a fingerprint and forgets the failures.
+// accept pins a fingerprint, which from now on is all that counts, and forgets
+// the failures.
 func (store) accept(ctx context.Context, connection id.ID, fingerprint string) (Connection, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `update connection set fingerprint = $2, offered_fingerprint = '', status = 'unknown', status_detail = '',
+	rows, _ := db.Tx(ctx).Query(ctx, `update connection set fingerprint = $2, ca_pem = '', offered_fingerprint = '', status = 'unknown', status_detail = '',
 		status_since = now(), failures = 0, next_attempt_at = now(), revision = revision + 1 where id = $1 returning `+connectionColumns, connection, fingerprint)
 	c, err := pgx.CollectExactlyOneRow(rows, scanConnection)
 	return c.Connection, err
@@ -182,16 +183,23 @@ func (store) addTask(ctx context.Context, j job) error {
 }
 
 // noteTask adds a task that somebody else started, or says how it stands now.
-// It tells whether it was new.
-func (store) noteTask(ctx context.Context, connection, deployment id.ID, a actor.Actor, t TaskStatus) (taskID id.ID, fresh bool, err error) {
+// It tells whose it is and whether it was new.
+func (store) noteTask(ctx context.Context, connection, deployment id.ID, a actor.Actor, t TaskStatus) (n noted, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `insert into provider_task as p (id, connection_id, deployment_id, upid, node, type, guest_kind, guest_key, action,
 		status, exit_status, actor_kind, actor_id, actor_name, called_at, started_at, ended_at)
 		values ($1, $2, $3, $4, $5, $6, '', $7, 'deployment', $8, $9, $10, $11, $12, $13, $13, $14)
 		on conflict (tenant_id, connection_id, upid) do update set status = $8, exit_status = $9, ended_at = $14
-		returning id, id = $1`,
+		returning id, coalesce(deployment_id = $3, false), id = $1`,
 		id.New(), connection, deployment, t.Ref, t.Node, t.Type, t.Subject, t.state(), t.Exit,
-		string(a.Kind), a.ID, a.Name, t.Started, t.ended()).Scan(&taskID, &fresh)
-	return taskID, fresh, err
+		string(a.Kind), a.ID, a.Name, t.Started, t.ended()).Scan(&n.task, &n.own, &n.fresh)
+	return n, err
+}
+
+// noted is a task that noteTask has kept.
+type noted struct {
+	task  id.ID
+	own   bool // it belongs to the deployment asked about
+	fresh bool
 }
 
 // knownUPIDs are the references that tasks of a connection have since a time.

@@ -200,8 +200,9 @@ func (s *Service) loadTask(ctx context.Context, tenant, task id.ID) (j job, err 
 
 // NoteTasks asks the cluster which tasks our token has started since a time
 // and keeps those that are not known yet as the deployment's, on behalf of the
-// context's actor. It returns how all of the deployment's stand. Doing it
-// again is harmless. Fault: Unavailable.
+// context's actor. It returns how the deployment's stand. Doing it again is
+// harmless. The cluster's clock may be two minutes behind ours. Faults:
+// NotFound, Conflict, Unavailable.
 func (s *Service) NoteTasks(ctx context.Context, tenant, connection, deployment id.ID, since time.Time) ([]TaskStatus, error) {
 	a, err := actor.Require(ctx)
 	if err != nil {
@@ -211,25 +212,30 @@ func (s *Service) NoteTasks(ctx context.Context, tenant, connection, deployment 
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := p.Tasks(ctx, since)
+	tasks, err := p.Tasks(ctx, since.Add(-clockSkew))
 	if err != nil {
 		return nil, asFault(err)
 	}
-	return tasks, s.cfg.DB.Tenant(ctx, tenant, func(ctx context.Context) error {
+	var own []TaskStatus
+	err = s.cfg.DB.Tenant(ctx, tenant, func(ctx context.Context) error {
 		for _, t := range tasks {
-			task, fresh, err := s.store.noteTask(ctx, connection, deployment, a, t)
+			n, err := s.store.noteTask(ctx, connection, deployment, a, t)
 			if err != nil {
 				return err
 			}
-			if fresh {
-				err = s.recordNoted(ctx, tenant, deployment, task, t)
+			if n.own {
+				own = append(own, t)
 			}
-			if err != nil {
+			if !n.fresh {
+				continue
+			}
+			if err := s.recordNoted(ctx, tenant, deployment, n.task, t); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	return own, err
 }
 
 func (s *Service) recordNoted(ctx context.Context, tenant, deployment, task id.ID, t TaskStatus) error {
