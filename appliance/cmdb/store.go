@@ -75,7 +75,7 @@ func (store) remove(ctx context.Context, gone []removal, at time.Time) error {
 const recordset = `jsonb_to_recordset($1::jsonb) as r (id uuid, kind text, key text, name text, node text, status text,
 	properties jsonb, managed boolean, stack_id uuid, marks text[], silent boolean)`
 
-// keepRead keeps the marks that were read earlier when this collection read none.
+// update keeps the marks that were read earlier when this collection read none.
 func (store) update(ctx context.Context, observed []observation, at time.Time) error {
 	if len(observed) == 0 {
 		return nil

@@ -21,7 +21,7 @@ import (
 // Proxmox is the name of the one provider so far.
 const Proxmox = "proxmox"
 
-// Config is what the service needs. Logger, MayDelete, Temporal and Poll are optional.
+// Config is what the service needs. Temporal and all that is below it are optional.
 type Config struct {
 	DB      *db.DB
 	Audit   *audit.Service
@@ -33,6 +33,8 @@ type Config struct {
 	Open map[string]Opener
 	// Temporal runs collections and tasks. Without it nothing runs by itself.
 	Temporal sdk.Client
+	// IsRoot tells the root tenant, which has no cloud.
+	IsRoot func(tenant id.ID) bool
 	// MayDelete refuses the deletion of a connection that is in use, with
 	// fault.Conflict. It runs in the tenant's transaction.
 	MayDelete func(ctx context.Context, connection id.ID) error
@@ -60,6 +62,9 @@ func New(cfg Config) *Service {
 	}
 	if cfg.Poll == 0 {
 		cfg.Poll = time.Second
+	}
+	if cfg.IsRoot == nil {
+		cfg.IsRoot = func(id.ID) bool { return false }
 	}
 	if cfg.MayDelete == nil {
 		cfg.MayDelete = func(context.Context, id.ID) error { return nil }
@@ -132,6 +137,9 @@ func (s *Service) Create(ctx context.Context, n NewConnection) (Connection, erro
 	tenant, err := s.authorise(ctx, CreateConnection)
 	if err != nil {
 		return Connection{}, err
+	}
+	if s.cfg.IsRoot(tenant) {
+		return Connection{}, fault.New(fault.Invalid, "The provider's own tenant has no cloud. Switch to the tenant that is to use the cluster.")
 	}
 	row, err := s.build(ctx, tenant, n)
 	if err != nil {

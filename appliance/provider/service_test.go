@@ -87,6 +87,10 @@ func TestCreateRefuses(t *testing.T) {
 	if _, err := b.Create(ctx, b.entry("x")); !fault.Is(err, fault.Invalid) {
 		t.Errorf("without a tenant: %v", err)
 	}
+	ctx = actor.With(t.Context(), actor.Actor{Kind: actor.User, Name: "Ann", TenantID: rootTenant})
+	if _, err := b.Create(ctx, b.entry("x")); !fault.Is(err, fault.Invalid) {
+		t.Errorf("in the root tenant: %v", err)
+	}
 }
 
 func TestEverythingNeedsItsPermission(t *testing.T) {

@@ -45,6 +45,9 @@ type bench struct {
 	events []event.Event
 }
 
+// rootTenant is a tenant without a cloud.
+var rootTenant = id.Derived("root")
+
 // roles are those of the server; tests that share it log in as its superuser
 // and take them, so that no test changes the password that another one uses.
 const roles = `select pg_advisory_xact_lock(7017280452245743464);
@@ -76,6 +79,7 @@ func newBenchWith(t *testing.T, engine sdk.Client) *bench {
 	b.cmdb = cmdb.New(cmdb.Config{DB: b.db, Audit: records, Check: check, Events: bus})
 	b.Service = provider.New(provider.Config{
 		DB: b.db, Audit: records, Check: check, Events: bus, CMDB: b.cmdb, Poll: 5 * time.Millisecond, Temporal: engine,
+		IsRoot:  func(tenant id.ID) bool { return tenant == rootTenant },
 		Keyring: secret.NewKeyring(root, &keys{kept: map[id.ID]secret.WrappedKey{}}, nil),
 		Open:    map[string]provider.Opener{provider.Proxmox: proxmox.Open},
 	})
