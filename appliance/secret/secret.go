@@ -13,7 +13,9 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 
@@ -58,24 +60,30 @@ type Keyring struct {
 	escrow func(plaintext []byte) ([]byte, error)
 
 	mu   sync.RWMutex
-	open map[id.ID]cipher.AEAD
+	open map[id.ID]dataKey
+}
+
+// dataKey is an unwrapped key.
+type dataKey struct {
+	raw  []byte
+	aead cipher.AEAD
 }
 
 // NewKeyring returns a keyring over a root key and a store. escrow, which may
 // be nil, encrypts a new data key to the recovery kit.
 func NewKeyring(root RootKey, store Store, escrow func([]byte) ([]byte, error)) *Keyring {
-	return &Keyring{root: root, store: store, escrow: escrow, open: map[id.ID]cipher.AEAD{}}
+	return &Keyring{root: root, store: store, escrow: escrow, open: map[id.ID]dataKey{}}
 }
 
 // Seal encrypts plaintext for a tenant and a purpose such as
 // "connection/<id>/token". It returns fault.Unavailable when the root key
 // cannot be used.
 func (k *Keyring) Seal(ctx context.Context, tenant id.ID, purpose string, plaintext []byte) ([]byte, error) {
-	aead, err := k.dataKey(ctx, tenant)
+	key, err := k.dataKey(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal([]byte{sealedVersion}, nil, plaintext, additional(tenant, purpose)), nil
+	return key.aead.Seal([]byte{sealedVersion}, nil, plaintext, additional(tenant, purpose)), nil
 }
 
 // Open reverses Seal for the same tenant and purpose. Anything else, or a
@@ -84,15 +92,25 @@ func (k *Keyring) Open(ctx context.Context, tenant id.ID, purpose string, sealed
 	if len(sealed) == 0 || sealed[0] != sealedVersion {
 		return nil, fault.New(fault.Internal, "A stored secret has an unknown form. Restore it from a backup or enter it again.")
 	}
-	aead, err := k.dataKey(ctx, tenant)
+	key, err := k.dataKey(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	plaintext, err := aead.Open(nil, nil, sealed[1:], additional(tenant, purpose))
+	plaintext, err := key.aead.Open(nil, nil, sealed[1:], additional(tenant, purpose))
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "A stored secret cannot be decrypted. Enter it again.")
 	}
 	return plaintext, nil
+}
+
+// Derive returns a key for one purpose, the same each time, by HKDF-SHA-256
+// (RFC 5869) from the tenant's data key.
+func (k *Keyring) Derive(ctx context.Context, tenant id.ID, purpose string) ([]byte, error) {
+	key, err := k.dataKey(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return hkdf.Key(sha256.New, key.raw, nil, string(additional(tenant, purpose)), KeySize)
 }
 
 // Forget drops the unwrapped keys from memory, e.g. when the HSM was sealed.
@@ -102,20 +120,20 @@ func (k *Keyring) Forget() {
 	clear(k.open)
 }
 
-func (k *Keyring) dataKey(ctx context.Context, tenant id.ID) (cipher.AEAD, error) {
+func (k *Keyring) dataKey(ctx context.Context, tenant id.ID) (dataKey, error) {
 	k.mu.RLock()
-	aead, ok := k.open[tenant]
+	key, ok := k.open[tenant]
 	k.mu.RUnlock()
 	if ok {
-		return aead, nil
+		return key, nil
 	}
 	wrapped, ok, err := k.store.LoadKey(ctx, tenant)
 	if err != nil {
-		return nil, err
+		return dataKey{}, err
 	}
 	if !ok {
 		if wrapped, err = k.addKey(ctx, tenant); err != nil {
-			return nil, err
+			return dataKey{}, err
 		}
 	}
 	return k.unwrap(ctx, tenant, wrapped)
@@ -137,22 +155,23 @@ func (k *Keyring) addKey(ctx context.Context, tenant id.ID) (WrappedKey, error) 
 	return k.store.AddKey(ctx, tenant, made)
 }
 
-func (k *Keyring) unwrap(ctx context.Context, tenant id.ID, w WrappedKey) (cipher.AEAD, error) {
+func (k *Keyring) unwrap(ctx context.Context, tenant id.ID, w WrappedKey) (dataKey, error) {
 	if w.Root != k.root.Name() {
-		return nil, fault.New(fault.Unavailable, "Secrets are protected by the root key %q, and this appliance runs with %q. Attach the right key or restore with the recovery kit.", w.Root, k.root.Name())
+		return dataKey{}, fault.New(fault.Unavailable, "Secrets are protected by the root key %q, and this appliance runs with %q. Attach the right key or restore with the recovery kit.", w.Root, k.root.Name())
 	}
 	plaintext, err := k.root.Unwrap(ctx, w.Wrapped, additional(tenant, "data key"))
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "The root key cannot be used, so stored secrets cannot be read. See System health.")
+		return dataKey{}, fault.Wrap(fault.Unavailable, err, "The root key cannot be used, so stored secrets cannot be read. See System health.")
 	}
 	aead, err := newAEAD(plaintext)
 	if err != nil {
-		return nil, err
+		return dataKey{}, err
 	}
+	key := dataKey{raw: plaintext, aead: aead}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.open[tenant] = aead
-	return aead, nil
+	k.open[tenant] = key
+	return key, nil
 }
 
 // Reveal returns a tenant's data key itself, for escrow to a new recovery kit.

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -44,9 +45,12 @@ type API struct {
 	routes []Route
 }
 
+// problems makes huma answer with our problem documents, once for the process.
+var problems sync.Once
+
 // New returns an API without routes.
 func New(version string, logger *slog.Logger) *API {
-	huma.NewError = newProblem
+	problems.Do(func() { huma.NewError = newProblem })
 	cfg := huma.DefaultConfig("Nimbus", version)
 	cfg.OpenAPIPath = "/v1/openapi"
 	cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", nil
