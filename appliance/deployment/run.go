@@ -1,0 +1,361 @@
+package deployment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/audit"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// job is one step's hold on a run: the rows, the engine's view of the stack
+// with its secrets, and the way out for events, redacted.
+type job struct {
+	*Service
+	tenant  id.ID
+	d       Deployment
+	stack   Stack
+	run     Run
+	secrets *redactor
+	log     *recorder
+	pins    map[string]int // VMIDs by guest; after pin
+}
+
+// load reads what a step needs. The actor must be in the context.
+func (s *Service) load(ctx context.Context, in Input) (*job, error) {
+	if _, err := actor.Require(ctx); err != nil {
+		return nil, err
+	}
+	j := &job{Service: s, tenant: in.Tenant}
+	err := s.DB.Tenant(ctx, in.Tenant, func(ctx context.Context) (err error) {
+		if j.d, err = s.store.deployment(ctx, in.Deployment, false); err != nil {
+			return err
+		}
+		j.stack, err = s.store.stack(ctx, j.d.StackID, false)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	j.run, j.secrets, err = s.runOf(ctx, in.Tenant, j.stack)
+	return j, err
+}
+
+// change edits the run's row in one transaction with its record and event; fn
+// gets the row as it is now. Without a name there is no audit record.
+func (j *job) change(ctx context.Context, name string, e audit.Entry, fn func(ctx context.Context, d *Deployment) error) error {
+	return j.DB.Tenant(ctx, j.tenant, func(ctx context.Context) error {
+		d, err := j.store.deployment(ctx, j.d.ID, true)
+		if err != nil {
+			return err
+		}
+		if err := fn(ctx, &d); err != nil {
+			return err
+		}
+		if err := j.store.updateDeployment(ctx, d); err != nil {
+			return err
+		}
+		j.d = d
+		if name == "" {
+			return j.publish(ctx, d)
+		}
+		return j.record(ctx, d, name, e)
+	})
+}
+
+// enter moves the run to a step's status.
+func (j *job) enter(ctx context.Context, to Status) error {
+	return j.change(ctx, "", audit.Entry{}, func(_ context.Context, d *Deployment) error {
+		return d.advance(to, j.now(), "")
+	})
+}
+
+// recover settles what an earlier attempt or run left unfinished: the machine
+// that it was making is adopted when it exists with our mark, else forgotten.
+// It never makes a second one.
+func (j *job) recover(ctx context.Context) error {
+	pending, err := j.Engine.Recover(ctx, j.run)
+	if err != nil {
+		return err
+	}
+	for _, p := range pending {
+		if p.Op != OpCreate {
+			continue
+		}
+		resource, err := j.remnant(ctx, p)
+		if err != nil {
+			return err
+		}
+		if resource == "" {
+			err = j.Engine.Clear(ctx, j.run, p.URN)
+		} else {
+			err = j.Engine.Adopt(ctx, j.run, p.URN, resource)
+		}
+		if err != nil {
+			return err
+		}
+		j.log.say(p, resource)
+	}
+	return nil
+}
+
+// remnant is the provider's id of what a pending create made, "" for nothing.
+func (j *job) remnant(ctx context.Context, p Pending) (string, error) {
+	spec, ok := guestTypes[canonical(p.Type)]
+	if !ok {
+		return thing(p), nil
+	}
+	vmid, err := strconv.Atoi(fmt.Sprint(p.Inputs[spec.id]))
+	if err != nil {
+		return "", nil // without a VMID from us the engine was never allowed to begin
+	}
+	if err := j.Guests.Settle(ctx, j.stack.ConnectionID, vmid); err != nil {
+		return "", err
+	}
+	ours, err := j.ours(ctx, vmid)
+	if err != nil || !ours {
+		return "", err
+	}
+	return strconv.Itoa(vmid), nil
+}
+
+// thing is the id of a resource that is no guest and was cut off while it was
+// made. Reading it afterwards drops it again when it does not exist. One that
+// failed is somebody else's or nothing.
+func thing(p Pending) string {
+	if p.Uncertain {
+		return ""
+	}
+	pool, _ := p.Inputs["poolId"].(string)
+	if canonical(p.Type) == "proxmoxve:index/poolLegacy:PoolLegacy" {
+		return pool
+	}
+	return ""
+}
+
+// ours tells whether a guest exists and carries the stack's mark.
+func (j *job) ours(ctx context.Context, vmid int) (bool, error) {
+	exists, err := j.Guests.Exists(ctx, j.stack.ConnectionID, vmid)
+	if err != nil || !exists {
+		return false, err
+	}
+	return j.Guests.Marked(ctx, j.stack.ConnectionID, vmid, Mark(j.stack.ID))
+}
+
+// pin gives every guest of the program its VMID, for ever the same, and puts
+// the program into the run.
+func (j *job) pin(ctx context.Context) error {
+	p, err := parseProgram(j.stack.Program, j.run.Config)
+	if err != nil && j.d.Operation == Destroy {
+		return nil // what is destroyed is in the state
+	}
+	if err != nil {
+		return err
+	}
+	if j.pins, err = j.pinsOf(ctx, p); err != nil {
+		return err
+	}
+	j.run.Program, err = p.pinned(j.pins, j.stack.ID)
+	return err
+}
+
+func (j *job) pinsOf(ctx context.Context, p *program) (map[string]int, error) {
+	var kept map[string]int
+	err := j.DB.Tenant(ctx, j.tenant, func(ctx context.Context) (err error) {
+		kept, err = j.store.pins(ctx, j.stack)
+		return err
+	})
+	pins := map[string]int{}
+	for _, g := range p.guests {
+		if err != nil {
+			return nil, err
+		}
+		if pins[g.name] = g.vmid; g.vmid == 0 {
+			pins[g.name], err = j.reserve(ctx, g.name, kept)
+		}
+	}
+	return pins, err
+}
+
+// reserve is the VMID that was given to a guest, or a new one.
+func (j *job) reserve(ctx context.Context, name string, kept map[string]int) (int, error) {
+	if vmid := kept[name]; vmid != 0 {
+		return vmid, nil
+	}
+	vmid, err := j.Guests.ReserveID(ctx, j.stack.ConnectionID, "stack/"+j.stack.ID.String()+"/"+name)
+	if err != nil {
+		return 0, err
+	}
+	return vmid, j.DB.Tenant(ctx, j.tenant, func(ctx context.Context) error {
+		return j.store.addPin(ctx, j.stack, name, vmid)
+	})
+}
+
+// state is the stack's guests by name, with their VMIDs, and all its URNs.
+func (j *job) state(ctx context.Context) (guests map[string]int, urns []string, err error) {
+	resources, err := j.Engine.Resources(ctx, j.run)
+	if err != nil {
+		return nil, nil, err
+	}
+	guests = map[string]int{}
+	for _, r := range resources {
+		urns = append(urns, r.URN)
+		if guestTypes[canonical(r.Type)].kind == "" {
+			continue
+		}
+		if guests[r.Name], err = strconv.Atoi(r.ID); err != nil {
+			return nil, nil, fault.New(fault.Conflict, "The guest %q has the unknown id %q in the stack's state. Export the state and correct it.", r.Name, r.ID)
+		}
+	}
+	return guests, urns, nil
+}
+
+// untaken refuses a program that would make a guest whose VMID is somebody
+// else's: the provider would take the other guest over.
+func (j *job) untaken(ctx context.Context) error {
+	guests, _, err := j.state(ctx)
+	if err != nil || j.d.Operation == Destroy || j.d.Operation == Refresh {
+		return err
+	}
+	for _, name := range sortedKeys(j.pins) {
+		vmid := j.pins[name]
+		if guests[name] == vmid {
+			continue
+		}
+		exists, err := j.Guests.Exists(ctx, j.stack.ConnectionID, vmid)
+		if err != nil {
+			return err
+		}
+		if exists {
+			return fault.New(fault.Conflict, "VMID %d, meant for %q, is taken by a guest that is not part of this stack. Nothing was changed. "+
+				"Choose another VMID, or remove that guest if it is a leftover.", vmid, name)
+		}
+	}
+	return nil
+}
+
+// guard refuses a plan that touches a guest without the stack's mark.
+func (j *job) guard(ctx context.Context, p Plan) error {
+	if err := j.untaken(ctx); err != nil {
+		return err
+	}
+	guests, _, err := j.state(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range p.Changes {
+		if guestTypes[canonical(c.Type)].kind == "" || c.Op == OpCreate {
+			continue
+		}
+		if err := j.marked(ctx, c.Name, guests[c.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// marked refuses a guest that exists without the stack's mark. One that is gone
+// is nobody's.
+func (j *job) marked(ctx context.Context, name string, vmid int) error {
+	exists, err := j.Guests.Exists(ctx, j.stack.ConnectionID, vmid)
+	if err != nil || !exists {
+		return err
+	}
+	marked, err := j.Guests.Marked(ctx, j.stack.ConnectionID, vmid, Mark(j.stack.ID))
+	if err != nil || marked {
+		return err
+	}
+	return fault.New(fault.Conflict, "Guest %d (%q) does not carry the mark %q in its description, so Nimbus does not touch it. "+
+		"If it is this stack's, put the mark back.", vmid, name, Mark(j.stack.ID))
+}
+
+// allMarked checks every guest of the state after a run: one that somebody made
+// in the same moment under the same VMID was taken over by the provider.
+func (j *job) allMarked(ctx context.Context) error {
+	guests, _, err := j.state(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(guests) {
+		if err := j.marked(ctx, name, guests[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planOf is a preview's result as people and approvals see it.
+func (j *job) planOf(res Result) Plan {
+	p := Plan{Changes: j.secrets.changes(res.Changes), Drifted: j.secrets.changes(res.Drift), Drift: len(res.Drift) > 0}
+	p.Summary.Same = res.Counts[OpSame]
+	for _, c := range p.Changes {
+		switch c.Op {
+		case OpCreate:
+			p.Summary.Create++
+		case OpReplace:
+			p.Summary.Replace++
+		case OpDelete:
+			p.Summary.Delete++
+		default:
+			p.Summary.Update++
+		}
+		p.Destructive = p.Destructive || c.destroys()
+	}
+	p.Digest = j.digest(p, res.Digest)
+	return p
+}
+
+// digest binds an approval to the operation, the stack with its version (and so
+// its program, parameters and target), what the engine would do and what the
+// person was shown.
+func (j *job) digest(p Plan, engine string) string {
+	p.Digest = ""
+	raw, err := json.Marshal([]any{
+		"nimbus plan v1", j.d.Operation, j.d.Refresh, j.stack.ID, j.d.run.stackVersion, j.stack.ConnectionID, engine, p,
+	})
+	if err != nil {
+		return "" // cannot be: everything came from JSON; an empty digest is never approved
+	}
+	return sum(string(raw))
+}
+
+// explain is an error in words that may be written down and shown.
+func (j *job) explain(err error) string {
+	text := err.Error()
+	var f *fault.Error
+	if errors.As(err, &f) {
+		text = f.Message
+	}
+	return cut(j.secrets.text(strings.TrimSpace(text)), maxMessage)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// diagnosticOf is a fault of parseProgram with its place.
+func diagnosticOf(err error) Diagnostic {
+	d := Diagnostic{Severity: "error", Message: fault.Message(err)}
+	var f *fault.Error
+	if errors.As(err, &f) && len(f.Fields) > 0 {
+		_, place, _ := strings.Cut(f.Fields[0].Location, ":")
+		line, column, _ := strings.Cut(place, ":")
+		d.Line, _ = strconv.Atoi(line) // at wrote numbers
+		d.Column, _ = strconv.Atoi(column)
+	}
+	return d
+}
