@@ -43,6 +43,7 @@ type API struct {
 	huma   huma.API
 	logger *slog.Logger
 	routes []Route
+	domain string // of the route that is being declared
 }
 
 // problems makes huma answer with our problem documents, once for the process.
@@ -54,9 +55,38 @@ func New(version string, logger *slog.Logger) *API {
 	cfg := huma.DefaultConfig("Nimbus", version)
 	cfg.OpenAPIPath = "/v1/openapi"
 	cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", nil
+	a := &API{mux: http.NewServeMux(), logger: logger}
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", a.schemaName)
 	cfg.Info.Description = "The control plane for Proxmox VE."
-	mux := http.NewServeMux()
-	return &API{mux: mux, huma: humago.New(mux, cfg), logger: logger}
+	a.huma = humago.New(a.mux, cfg)
+	return a
+}
+
+// schemaName puts the domain before the type's name, because each domain has a
+// page, an item and so on. Types without a name belong to the route's input.
+func (a *API) schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	domain := domainOf(t)
+	if t.Name() == "" {
+		domain = a.domain
+	}
+	if strings.HasPrefix(name, domain) {
+		return name
+	}
+	return domain + name
+}
+
+// domainOf is the folder of a type's package, e.g. Deployment.
+func domainOf(t reflect.Type) string {
+	_, domain, ok := strings.Cut(t.PkgPath(), "nimbus/appliance/")
+	if !ok {
+		return ""
+	}
+	domain, _, _ = strings.Cut(domain, "/")
+	return strings.ToUpper(domain[:1]) + domain[1:]
 }
 
 // Routes lists what was declared, in order of declaration.
@@ -80,6 +110,7 @@ type answer[T any] struct {
 // handler's error becomes a problem document; see fault.
 func Handle[In, Out any](a *API, r Route, fn func(ctx context.Context, in *In) (Out, error)) {
 	a.routes = append(a.routes, r)
+	a.domain = domainOf(reflect.TypeFor[In]())
 	if reflect.TypeFor[Out]() == reflect.TypeFor[None]() {
 		huma.Register(a.huma, operation(r, http.StatusNoContent), func(ctx context.Context, in *In) (*struct{}, error) {
 			_, err := call(ctx, a, r, in, fn)

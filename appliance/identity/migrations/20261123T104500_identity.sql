@@ -28,7 +28,7 @@ create table session (
   expires_at       timestamptz not null,
   foreign key (user_id, tenant_id) references membership on delete cascade
 );
-create index session_user on session (user_id);
+create index session_user_id on session (user_id);
 create table api_token (
   id           uuid        primary key,
   token_hash   bytea       not null unique,

@@ -1,0 +1,174 @@
+// Package appliance is the composition root: it builds every service by hand,
+// lowest first, starts them in order and stops them in reverse. It knows all
+// domains and no domain knows it.
+//
+// An appliance lives in two steps. Open serves the port and the local store;
+// that is all the first-run wizard needs. Boot brings up everything else with
+// the settings that the wizard decided.
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/secret"
+	"nimbus/embedded/pocketbase"
+	"nimbus/embedded/postgres"
+	"nimbus/ui"
+)
+
+// Config says where and how to run. DataDir is required.
+type Config struct {
+	DataDir         string
+	Listen          string // host:port of the one port
+	TemporalAddress string // an existing cluster instead of the embedded server
+	ValkeyURL       string // an external server instead of the embedded one
+	Version         string
+	Logger          *slog.Logger
+	// Unsafe turns off fsync, for tests.
+	Unsafe bool
+}
+
+// Appliance is the whole product in one process.
+type Appliance struct {
+	cfg     Config
+	started time.Time
+	lock    *os.File
+	local   *secret.FileRoot
+
+	front    *pocketbase.Server
+	postgres *postgres.Server
+	settings atomic.Pointer[Settings]
+	setup    atomic.Pointer[http.Handler]
+	api      atomic.Pointer[http.Handler]
+	core     atomic.Pointer[Core]
+
+	running running
+	bootMu  sync.Mutex
+}
+
+// New returns an appliance that is not started. It touches nothing.
+func New(cfg Config) *Appliance {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Appliance{cfg: cfg, started: time.Now().UTC()}
+}
+
+// ErrInUse is returned when another appliance runs on the data directory.
+var ErrInUse = errors.New("another Nimbus runs on this data directory")
+
+// Open takes the data directory, opens the local store and serves the port.
+// It returns ErrInUse at once when another process has the directory.
+func (a *Appliance) Open(ctx context.Context) error {
+	if err := a.takeDirectory(); err != nil {
+		return err
+	}
+	if err := a.openLocal(ctx); err != nil {
+		return err
+	}
+	a.front.SetHandler(a.handler())
+	return a.running.start(ctx, "web", subsystem{part: a.front})
+}
+
+// openLocal opens the local key and the local store, without serving.
+func (a *Appliance) openLocal(ctx context.Context) error {
+	local, err := secret.OpenFileRoot(filepath.Join(a.cfg.DataDir, "keys", "local.key"))
+	if err != nil {
+		return err
+	}
+	a.local = local
+	a.front = pocketbase.New(pocketbase.Config{
+		Dir: filepath.Join(a.cfg.DataDir, "local"), Listen: a.cfg.Listen, Static: ui.FS(), Logger: a.cfg.Logger,
+	})
+	if err := a.front.OpenStore(); err != nil {
+		return err
+	}
+	s, err := a.Settings(ctx)
+	a.settings.Store(&s)
+	return err
+}
+
+// takeDirectory makes the data directory and locks it; the kernel gives the
+// lock free when the process ends, however it ends.
+func (a *Appliance) takeDirectory() error {
+	if a.cfg.DataDir == "" {
+		return fault.New(fault.Invalid, "Name the data directory with --data-dir.")
+	}
+	dir, err := filepath.Abs(a.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	a.cfg.DataDir = dir
+	// Other users may pass through to the Postgres files below, not read.
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o711); err != nil {
+		return fmt.Errorf("the data directory cannot be used: %w", err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "keys"), 0o700); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return fmt.Errorf("%w: %s", ErrInUse, dir)
+	}
+	a.lock = lock
+	return nil
+}
+
+// Stop ends everything, the last started first. A second Stop does nothing.
+func (a *Appliance) Stop(ctx context.Context) error {
+	err := a.running.stop(ctx)
+	if c := a.core.Swap(nil); c != nil {
+		c.DB.Close()
+	}
+	if a.front != nil {
+		err = errors.Join(err, a.front.Stop(ctx)) // also when it only had its store open
+	}
+	if a.lock != nil {
+		a.lock.Close()
+		a.lock = nil
+	}
+	return err
+}
+
+// Front is the web server and local store.
+func (a *Appliance) Front() *pocketbase.Server { return a.front }
+
+// Core returns the services, or nil before Boot.
+func (a *Appliance) Core() *Core { return a.core.Load() }
+
+// SetSetup sets what serves /v1/setup; nil closes it for ever.
+func (a *Appliance) SetSetup(h http.Handler) {
+	if h == nil {
+		a.setup.Store(nil)
+		return
+	}
+	a.setup.Store(&h)
+}
+
+// DataDir is the absolute path of the data directory.
+func (a *Appliance) DataDir() string { return a.cfg.DataDir }
+
+// sentence is what an operator may read about an error of a part.
+func sentence(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Message
+	}
+	return err.Error()
+}

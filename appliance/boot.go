@@ -1,0 +1,254 @@
+package appliance
+
+import (
+	"context"
+	"path/filepath"
+
+	sdk "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/audit"
+	"nimbus/appliance/cmdb"
+	"nimbus/appliance/db"
+	"nimbus/appliance/event"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/identity"
+	"nimbus/appliance/permission"
+	"nimbus/appliance/provider"
+	"nimbus/appliance/provider/proxmox"
+	"nimbus/appliance/realtime"
+	"nimbus/appliance/secret"
+	"nimbus/appliance/tenancy"
+	"nimbus/embedded/postgres"
+	"nimbus/embedded/pulumi"
+	"nimbus/embedded/temporal"
+	"nimbus/embedded/valkey"
+)
+
+// Core holds the services, lowest first.
+type Core struct {
+	DB          *db.DB
+	Events      *event.Bus
+	Keyring     *secret.Keyring
+	Keys        tenancy.Keys
+	Audit       *audit.Service
+	Permissions *permission.Service
+	Tenants     *tenancy.Service
+	Identity    *identity.Service
+	CMDB        *cmdb.Service
+	Provider    *provider.Service
+	Realtime    *realtime.Service
+
+	engine   *pulumi.Engine
+	temporal *temporal.Server
+	client   sdk.Client
+}
+
+// Progress tells how far a long step is, in percent.
+type Progress func(stage string, percent int)
+
+// StartDatabase starts the embedded Postgres, or reaches the external server,
+// and brings the schema up to date. Doing it again is quick.
+func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error {
+	a.bootMu.Lock()
+	defer a.bootMu.Unlock()
+	if a.core.Load() != nil {
+		return nil
+	}
+	d, history, err := a.openDatabase(ctx, progress)
+	if err != nil {
+		return err
+	}
+	progress("services", 90)
+	core, err := a.build(ctx, d, history)
+	if err != nil {
+		d.Close()
+		return err
+	}
+	a.core.Store(core)
+	progress("done", 100)
+	return nil
+}
+
+func (a *Appliance) openDatabase(ctx context.Context, progress Progress) (*db.DB, []db.Migration, error) {
+	history, err := History()
+	if err != nil {
+		return nil, nil, err
+	}
+	progress("starting Postgres", 10)
+	admin, err := a.adminDSN(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	passwords, err := a.passwords()
+	if err != nil {
+		return nil, nil, err
+	}
+	progress("making roles and the database", 50)
+	cfg, err := db.Bootstrap(ctx, admin("postgres"), passwords)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Logger = a.cfg.Logger
+	d, err := db.Open(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	progress("bringing the schema up to date", 70)
+	if err := d.Migrate(ctx, history); err != nil {
+		d.Close()
+		return nil, nil, err
+	}
+	return d, history, nil
+}
+
+// adminDSN starts the embedded server unless an external one was chosen, and
+// returns how an administrator reaches a database of it.
+func (a *Appliance) adminDSN(ctx context.Context) (func(database string) string, error) {
+	if s := a.settings.Load().Database; s.External {
+		dsn, err := a.OpenLocal(ctx, "database dsn", s.DSN)
+		return externalDSN(string(dsn)), err
+	}
+	if a.postgres == nil {
+		server := postgres.New(postgres.Config{
+			Dir: filepath.Join(a.cfg.DataDir, "postgres"), Logger: a.cfg.Logger, Unsafe: a.cfg.Unsafe,
+		})
+		if err := a.running.start(ctx, "postgres", subsystem{part: server}); err != nil {
+			return nil, err
+		}
+		a.postgres = server
+	}
+	return a.postgres.AdminDSN, nil
+}
+
+// build makes the services that need the database only and brings what is
+// stored to this release.
+func (a *Appliance) build(ctx context.Context, d *db.DB, history []db.Migration) (*Core, error) {
+	c := a.wire(d, history)
+	if err := c.Tenants.Load(ctx); err != nil {
+		return nil, err
+	}
+	return c, c.reseed(ctx)
+}
+
+func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
+	log := a.cfg.Logger
+	c := &Core{DB: d, Events: event.NewBus(log), Keys: tenancy.Keys{DB: d}}
+	// Tenancy, audit and permission need one another: the two lower ones get
+	// the upper ones' questions as functions.
+	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
+	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
+	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, IsRoot: isRoot})
+	c.Tenants = tenancy.New(tenancy.Config{
+		DB: d, History: history, Audit: c.Audit, Check: check, Logger: log,
+		Seed: func(ctx context.Context, t id.ID) error { return c.Permissions.Seed(ctx, t) },
+	})
+	c.Permissions = permission.New(permission.Config{DB: d, Audit: c.Audit, Events: c.Events, Logger: log, IsRoot: isRoot})
+	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log})
+	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
+	return c
+}
+
+// reseed brings the system roles of every tenant to this release.
+func (c *Core) reseed(ctx context.Context) error {
+	tenants, err := c.DB.Tenants(ctx)
+	for _, t := range tenants {
+		if err == nil {
+			err = c.Permissions.Seed(ctx, t)
+		}
+	}
+	return err
+}
+
+// Boot brings up everything. The first run calls it as soon as the organisation
+// is known; later starts call it at once. Doing it again does nothing.
+func (a *Appliance) Boot(ctx context.Context) error {
+	if err := a.StartDatabase(ctx, func(string, int) {}); err != nil {
+		return err
+	}
+	a.bootMu.Lock()
+	defer a.bootMu.Unlock()
+	c := a.core.Load()
+	if c.Provider != nil {
+		return nil
+	}
+	if err := a.openKeyring(ctx, c); err != nil {
+		return err
+	}
+	if err := a.startEmbedded(ctx, c); err != nil {
+		return err
+	}
+	return a.startServices(ctx, c)
+}
+
+// openKeyring makes the keyring over the root key that was chosen and proves
+// that it opens what is stored.
+func (a *Appliance) openKeyring(ctx context.Context, c *Core) error {
+	root, err := a.rootKey(ctx)
+	if err != nil {
+		return err
+	}
+	c.Keyring = secret.NewKeyring(root, c.Keys, a.escrow)
+	if _, err := c.Keyring.Derive(ctx, id.ID{}, "proof"); err != nil {
+		return fault.Wrap(fault.KindOf(err), err, "The root key does not open this appliance's secrets: %s", fault.Message(err))
+	}
+	return nil
+}
+
+// startEmbedded starts what runs inside us, side by side.
+func (a *Appliance) startEmbedded(ctx context.Context, c *Core) error {
+	admin, err := a.adminDSN(ctx)
+	if err != nil {
+		return err
+	}
+	log := a.cfg.Logger
+	c.temporal = temporal.New(temporal.Config{DSN: admin, Address: a.cfg.TemporalAddress, Logger: log})
+	c.engine = pulumi.New(pulumi.Config{Dir: filepath.Join(a.cfg.DataDir, "pulumi"), Logger: log})
+	cache := valkey.New(valkey.Config{URL: a.cfg.ValkeyURL, Dir: filepath.Join(a.cfg.DataDir, "valkey"), Logger: log})
+	var g errgroup.Group
+	g.Go(func() error { return a.running.start(ctx, "temporal", subsystem{part: c.temporal}) })
+	g.Go(func() error { return a.running.start(ctx, "pulumi", subsystem{part: c.engine}) })
+	g.Go(func() error { return a.running.start(ctx, "valkey", subsystem{part: cache}) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	c.Events.Forward(forward(cache, log))
+	return a.running.start(ctx, "events", subsystem{part: newListener(cache, c.Events, log)})
+}
+
+// dial returns a Temporal client that carries the actor and encrypts payloads.
+func (c *Core) dial(ctx context.Context) (sdk.Client, error) {
+	payloads, failures := temporal.Converters(temporalKeys{c.Keyring})
+	return c.temporal.Client(ctx, temporal.Options{
+		DataConverter: payloads, FailureConverter: failures,
+		ContextPropagators: []workflow.ContextPropagator{actor.Propagator(payloads)},
+	})
+}
+
+// startServices builds and starts what needs Temporal.
+func (a *Appliance) startServices(ctx context.Context, c *Core) error {
+	log := a.cfg.Logger
+	client, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	c.client = client
+	providers := provider.New(provider.Config{
+		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, CMDB: c.CMDB,
+		Open:     map[string]provider.Opener{provider.Proxmox: proxmox.Open},
+		Temporal: client, IsRoot: c.Tenants.IsRoot, Logger: log,
+	})
+	c.Realtime = a.newRealtime(c, providers)
+	c.Provider = providers
+	for _, p := range []subsystem{
+		{"audit", c.Audit}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime},
+	} {
+		if err := a.running.start(ctx, p.name, p); err != nil {
+			return err
+		}
+	}
+	return a.serveAPI(c)
+}

@@ -1,0 +1,27 @@
+package appliance
+
+import (
+	"nimbus/appliance/approval"
+	"nimbus/appliance/audit"
+	"nimbus/appliance/cmdb"
+	"nimbus/appliance/db"
+	"nimbus/appliance/identity"
+	"nimbus/appliance/permission"
+	"nimbus/appliance/provider"
+	"nimbus/appliance/tenancy"
+	"nimbus/appliance/web"
+)
+
+// History is the one migration history over all domains.
+func History() ([]db.Migration, error) {
+	return db.ReadMigrations(
+		web.Migrations,
+		audit.Migrations,
+		tenancy.Migrations,
+		permission.Migrations,
+		identity.Migrations,
+		cmdb.Migrations,
+		provider.Migrations,
+		approval.Migrations,
+	)
+}

@@ -1,0 +1,154 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"nimbus/appliance/actor"
+	auditapi "nimbus/appliance/audit/api"
+	cmdbapi "nimbus/appliance/cmdb/api"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	identityapi "nimbus/appliance/identity/api"
+	permissionapi "nimbus/appliance/permission/api"
+	"nimbus/appliance/provider"
+	providerapi "nimbus/appliance/provider/api"
+	"nimbus/appliance/realtime"
+	tenancyapi "nimbus/appliance/tenancy/api"
+	"nimbus/appliance/web"
+)
+
+// handler serves our prefixes, in every state of the appliance.
+func (a *Appliance) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("/v1/setup", a.serveSetup)
+	mux.HandleFunc("/v1/setup/", a.serveSetup)
+	mux.HandleFunc("/", a.serveAPIOrWait)
+	return web.Chain(mux, web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
+}
+
+// readyz names every part and is 503 when one is down.
+func (a *Appliance) readyz(w http.ResponseWriter, r *http.Request) {
+	h := a.health(r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	if h.Status != "ok" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(h)
+}
+
+// Health is the state of the whole appliance.
+type Health struct {
+	Status     string      `json:"status" enum:"ok,degraded,down"`
+	Version    string      `json:"version"`
+	StartedAt  time.Time   `json:"started_at"`
+	Components []Component `json:"components"`
+}
+
+// vital parts make the appliance down, others degrade it.
+var vital = map[string]bool{"web": true, "postgres": true, "database": true, "audit": true}
+
+func (a *Appliance) health(ctx context.Context) Health {
+	h := Health{Status: "ok", Version: a.cfg.Version, StartedAt: a.started, Components: a.running.components(ctx)}
+	for _, c := range h.Components {
+		switch {
+		case c.Status == "ok":
+		case vital[c.Name]:
+			h.Status = "down"
+		case h.Status == "ok":
+			h.Status = "degraded"
+		}
+	}
+	return h
+}
+
+// serveSetup is open until the first run is over, and 404 for ever afterwards.
+func (a *Appliance) serveSetup(w http.ResponseWriter, r *http.Request) {
+	h := a.setup.Load()
+	if h == nil {
+		web.Fail(w, r, fault.New(fault.NotFound, "The first run is over."))
+		return
+	}
+	(*h).ServeHTTP(w, r)
+}
+
+func (a *Appliance) serveAPIOrWait(w http.ResponseWriter, r *http.Request) {
+	if h := a.api.Load(); h != nil {
+		(*h).ServeHTTP(w, r)
+		return
+	}
+	message := "Nimbus is starting. Try again in a few seconds."
+	if a.setup.Load() != nil {
+		message = "Nimbus is not set up yet. Open its address in a browser."
+	}
+	f := fault.New(fault.Unavailable, "%s", message)
+	f.RetryAfter = 2 * time.Second
+	web.Fail(w, r, f)
+}
+
+// NewAPI declares every route. Without services it serves as the table of
+// routes and the OpenAPI document.
+func (a *Appliance) newAPI(c *Core) *web.API {
+	api := web.New(a.cfg.Version, a.cfg.Logger)
+	identityapi.Register(api, identityapi.Config{
+		Identity: c.Identity, Permissions: c.Permissions, Tenants: c.Tenants,
+		Appliance: a.describe, BreakGlass: func(context.Context) any { return nil },
+	})
+	tenancyapi.Register(api, c.Tenants)
+	permissionapi.Register(api, c.Permissions)
+	auditapi.Register(api, c.Audit)
+	cmdbapi.Register(api, c.CMDB)
+	providerapi.Register(api, c.Provider)
+	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
+		Summary: "How every part of the appliance is", Permission: readSystem},
+		func(ctx context.Context, _ *web.None) (Health, error) {
+			if err := c.Permissions.Check(ctx, readSystem); err != nil {
+				return Health{}, err
+			}
+			return a.health(ctx), nil
+		})
+	return api
+}
+
+const readSystem = "system:health:read"
+
+func (a *Appliance) describe() identityapi.Appliance {
+	s := a.settings.Load()
+	return identityapi.Appliance{Name: s.Name, URL: s.URL, TimeZone: s.TimeZone, Version: a.cfg.Version}
+}
+
+// serveAPI puts the API and the sockets into use.
+func (a *Appliance) serveAPI(c *Core) error {
+	api := a.newAPI(c)
+	authenticate := identityapi.Authenticate(c.Identity)
+	rest := web.Chain(api, web.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
+	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/socket.io/"):
+			c.Realtime.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/v1/"):
+			rest.ServeHTTP(w, r)
+		default:
+			web.Fail(w, r, fault.New(fault.NotFound, "There is nothing at this address."))
+		}
+	})
+	a.api.Store(&h)
+	return nil
+}
+
+func (a *Appliance) newRealtime(c *Core, providers *provider.Service) *realtime.Service {
+	authenticate := identityapi.Authenticate(c.Identity)
+	return realtime.New(realtime.Config{
+		Events: c.Events, Logger: a.cfg.Logger,
+		Authenticate: func(r *http.Request) (actor.Actor, bool, error) { return authenticate(r) },
+		Allowed:      c.Permissions.Allowed,
+		Watchable: map[string]func(context.Context, id.ID) error{
+			"task": func(ctx context.Context, task id.ID) error { _, err := providers.Task(ctx, task); return err },
+		},
+	})
+}

@@ -1,0 +1,98 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// subsystem is a long-lived part, as the operator sees it.
+type subsystem struct {
+	name string
+	part interface {
+		Start(ctx context.Context) error
+		Ready(ctx context.Context) error
+		Stop(ctx context.Context) error
+	}
+}
+
+// Component is the state of one part.
+type Component struct {
+	Name    string    `json:"name"`
+	Status  string    `json:"status" enum:"ok,down"`
+	Message string    `json:"message"`
+	Since   time.Time `json:"since" doc:"When it came into this state, as far as was asked."`
+}
+
+// running keeps the parts in the order they were started.
+type running struct {
+	mu    sync.Mutex
+	parts []subsystem
+	seen  map[string]Component
+}
+
+// start starts a part and keeps it for Stop.
+func (r *running) start(ctx context.Context, name string, part subsystem) error {
+	part.name = name
+	r.mu.Lock()
+	r.parts = append(r.parts, part)
+	r.mu.Unlock()
+	return part.part.Start(ctx)
+}
+
+// stop stops all parts, the last started first. All are stopped even when one fails.
+func (r *running) stop(ctx context.Context) error {
+	r.mu.Lock()
+	parts := slices.Clone(r.parts)
+	r.parts = nil
+	r.mu.Unlock()
+	var errs []error
+	for _, p := range slices.Backward(parts) {
+		errs = append(errs, p.part.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// readyTimeout is how long one part may take to say how it is.
+const readyTimeout = 2 * time.Second
+
+// components asks every part, side by side, how it is.
+func (r *running) components(ctx context.Context) []Component {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	r.mu.Lock()
+	parts := slices.Clone(r.parts)
+	r.mu.Unlock()
+	all := make([]Component, len(parts))
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		wg.Go(func() {
+			all[i] = Component{Name: p.name, Status: "ok"}
+			if err := p.part.Ready(ctx); err != nil {
+				all[i].Status, all[i].Message = "down", sentence(err)
+			}
+		})
+	}
+	wg.Wait()
+	r.remember(all)
+	return all
+}
+
+// remember fills in since when each component is in its state.
+func (r *running) remember(all []Component) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = map[string]Component{}
+	}
+	for i, c := range all {
+		before, ok := r.seen[c.Name]
+		c.Since = time.Now().UTC()
+		if ok && before.Status == c.Status {
+			c.Since = before.Since
+		}
+		r.seen[c.Name], all[i] = c, c
+	}
+}

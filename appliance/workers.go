@@ -1,0 +1,68 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.temporal.io/sdk/worker"
+
+	"nimbus/appliance/provider"
+)
+
+// workers polls Temporal for the workflows and activities of all domains.
+type workers struct {
+	core *Core
+
+	mu     sync.Mutex
+	worker worker.Worker
+	failed error
+}
+
+func newWorkers(c *Core) *workers { return &workers{core: c} }
+
+// Start begins to poll.
+func (w *workers) Start(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.worker != nil {
+		return nil
+	}
+	w.worker = worker.New(w.core.client, provider.TaskQueue, worker.Options{
+		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2,
+		OnFatalError: func(err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.failed = err
+		},
+	})
+	register(w.worker, w.core)
+	return w.worker.Start()
+}
+
+// register has one line per domain.
+func register(r worker.Registry, c *Core) {
+	provider.Register(r, c.Provider)
+}
+
+// Ready is nil while workflows and activities are picked up.
+func (w *workers) Ready(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.worker == nil {
+		return errors.New("workflows are not picked up: the worker is not started")
+	}
+	return w.failed
+}
+
+// Stop finishes or gives back what is running.
+func (w *workers) Stop(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.worker != nil {
+		w.worker.Stop()
+		w.core.client.Close()
+		w.worker = nil
+	}
+	return nil
+}
