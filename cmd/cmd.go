@@ -1,0 +1,95 @@
+// Package cmd is the command line: flags over environment over file over
+// default, and one exit code per kind of failure.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"nimbus/appliance"
+	"nimbus/appliance/breakglass/hsm"
+	"nimbus/appliance/fault"
+	"nimbus/embedded/pulumi"
+)
+
+// Version is set by the build.
+var Version = "dev"
+
+// Exit codes.
+const (
+	exitFailure = 1 // it did not work
+	exitUsage   = 2 // the command line or the input is wrong
+	exitInUse   = 3 // another appliance runs on the data directory
+	exitDenied  = 4 // not allowed
+	exitBroken  = 5 // a verification found breaks
+)
+
+// Main runs the command that args (os.Args) name and returns the exit code.
+// The one binary is also the Pulumi CLI, its Proxmox provider and the worker
+// that holds the HSM's module, told apart by the name it was started under.
+func Main(args []string) int {
+	if code, ok := pulumi.Dispatch(args); ok {
+		return code
+	}
+	if filepath.Base(args[0]) == hsm.WorkerName {
+		return hsm.RunWorker()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := Root()
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "nimbus:", explain(err))
+	return exitCode(err)
+}
+
+// explain is the message with its cause: whoever runs commands is the operator.
+func explain(err error) string { return err.Error() }
+
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, appliance.ErrInUse):
+		return exitInUse
+	case errors.Is(err, errBroken):
+		return exitBroken
+	}
+	switch fault.KindOf(err) {
+	case fault.Invalid:
+		return exitUsage
+	case fault.Forbidden, fault.Unauthenticated:
+		return exitDenied
+	}
+	return exitFailure
+}
+
+// Root is the command tree.
+func Root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "nimbus",
+		Short:         "The control plane for Proxmox VE",
+		Long:          "Nimbus turns Proxmox VE into a private cloud: tenants, permissions, approvals,\ninfrastructure as code and an audit trail that proves itself, in one binary.",
+		Version:       Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	addGlobalFlags(root)
+	root.AddCommand(serveCommand(), statusCommand(), auditCommand(), pvesimCommand(), configCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "nimbus", Version) },
+	}
+}

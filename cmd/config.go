@@ -1,0 +1,167 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+
+	"nimbus/appliance"
+	"nimbus/appliance/fault"
+)
+
+// Defaults of a package installation.
+const (
+	defaultDataDir = "/var/lib/nimbus"
+	defaultConfig  = "/etc/nimbus/nimbus.yaml"
+	envPrefix      = "NIMBUS_"
+)
+
+// known are the settings, which are also flags and, in capitals with the
+// prefix NIMBUS_, environment variables.
+var known = []struct{ name, value, help string }{
+	{"data-dir", defaultDataDir, "where everything is kept"},
+	{"listen", ":8443", "address of the one HTTPS port"},
+	{"temporal-address", "", "host:port of an existing Temporal cluster, instead of the embedded one"},
+	{"valkey-url", "", "URL of an existing Valkey or Redis server, instead of the embedded one"},
+	{"log-level", "info", "debug, info, warn or error"},
+	{"log-format", "text", "text or json"},
+}
+
+func addGlobalFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.String("config", defaultConfig, "configuration file")
+	for _, k := range known {
+		flags.String(k.name, k.value, k.help)
+	}
+}
+
+// load merges defaults, file, environment and flags, the later over the earlier.
+func load(c *cobra.Command) (*koanf.Koanf, error) {
+	k := koanf.New("\x00")
+	path, err := c.Flags().GetString("config")
+	if err != nil {
+		return nil, err
+	}
+	err = k.Load(file.Provider(path), yaml.Parser())
+	if errors.Is(err, fs.ErrNotExist) && !c.Flags().Changed("config") {
+		err = nil
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The configuration file %s cannot be read", path)
+	}
+	if err := unknown(k, path); err != nil {
+		return nil, err
+	}
+	err = k.Load(env.Provider("\x00", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-"), value
+	}}), nil)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.Load(posflag.Provider(c.Flags(), "\x00", k), nil)
+}
+
+// unknown refuses settings that the file has and the program has not: most are typing errors.
+func unknown(k *koanf.Koanf, path string) error {
+	for _, key := range k.Keys() {
+		found := false
+		for _, s := range known {
+			found = found || s.name == key
+		}
+		if !found {
+			return fault.New(fault.Invalid, "%s: there is no setting %q. `nimbus config print` lists them.", path, strings.ReplaceAll(key, "\x00", "."))
+		}
+	}
+	return nil
+}
+
+// settings is what every command that opens an appliance needs.
+func settings(c *cobra.Command) (appliance.Config, error) {
+	k, err := load(c)
+	if err != nil {
+		return appliance.Config{}, err
+	}
+	logger, err := newLogger(c.ErrOrStderr(), k.String("log-level"), k.String("log-format"))
+	if err != nil {
+		return appliance.Config{}, err
+	}
+	return appliance.Config{
+		DataDir: k.String("data-dir"), Listen: k.String("listen"),
+		TemporalAddress: k.String("temporal-address"), ValkeyURL: k.String("valkey-url"),
+		Version: Version, Logger: logger,
+	}, nil
+}
+
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fault.New(fault.Invalid, "log-level is debug, info, warn or error, not %q.", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	}
+	return nil, fault.New(fault.Invalid, "log-format is text or json, not %q.", format)
+}
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Check or print the configuration"}
+	cmd.AddCommand(&cobra.Command{
+		Use: "check", Short: "Check the configuration", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if _, err := settings(c); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), "The configuration is valid.")
+			return nil
+		},
+	}, &cobra.Command{
+		Use: "print", Short: "Print the configuration in force, secrets masked", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			k, err := load(c)
+			if err != nil {
+				return err
+			}
+			for _, s := range known {
+				fmt.Fprintf(c.OutOrStdout(), "%s: %q\n", s.name, maskURL(k.String(s.name)))
+			}
+			return nil
+		},
+	})
+	return cmd
+}
+
+// maskURL hides the password of a URL.
+func maskURL(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return text
+	}
+	login, host, ok := cutLast(rest, "@")
+	if !ok {
+		return text
+	}
+	user, _, _ := strings.Cut(login, ":")
+	return scheme + "://" + user + ":••••••@" + host
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
