@@ -46,36 +46,33 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// openDatabase makes a database with the tables of one tenant and drops it
-// with the tenant's role when the test ends.
+// roles are those of the server. Tests that share it log in as its superuser and
+// take them, so that no test changes the password that another one uses.
+const roles = `select pg_advisory_xact_lock(7017280452245743464);
+do $$ begin
+  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
+  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
+end $$`
+
+// openDatabase makes the tables of one tenant and drops its role at the end.
 func openDatabase(t *testing.T, tenant id.ID) *db.DB {
 	t.Helper()
-	admin, name := postgrestest.DSN(t), "nimbus_"+tenant.Hex()
-	cfg, err := db.BootstrapNamed(t.Context(), admin, name, db.Passwords{App: "test", Owner: "test"})
+	dsn := postgrestest.DSN(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
 	require(t, err)
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(context.Background(), admin)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close(context.Background())
-		if _, err := conn.Exec(context.Background(), "drop database "+name+" with (force)"); err != nil {
-			t.Error(err)
-		}
-	})
-	database, err := db.Open(t.Context(), cfg)
+	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
 	require(t, err)
-	t.Cleanup(func() {
-		if err := database.DropTenant(context.Background(), tenant); err != nil {
-			t.Error(err)
-		}
-		database.Close()
-	})
+	require(t, conn.Close(t.Context()))
+	database, err := db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
+	require(t, err)
 	history, err := db.ReadMigrations(audit.Migrations, Migrations)
 	require(t, err)
 	require(t, database.Migrate(t.Context(), history))
 	require(t, database.AddTenant(t.Context(), tenant, history))
+	t.Cleanup(func() {
+		require(t, database.DropTenant(context.Background(), tenant))
+		database.Close()
+	})
 	return database
 }
 

@@ -313,23 +313,12 @@ func (j *job) apply(ctx context.Context, digest string) (Result, error) {
 // tasks keeps the cluster's tasks with the person who caused them: the cluster
 // itself only knows our token.
 func (j *job) tasks(ctx context.Context) {
-	vmids := map[int]bool{}
-	for _, vmid := range j.pins {
-		vmids[vmid] = true
-	}
-	list := make([]int, 0, len(vmids))
-	for vmid := range vmids {
-		list = append(list, vmid)
-	}
-	if len(list) == 0 || j.d.StartedAt == nil {
-		return
-	}
-	tasks, err := j.Guests.Tasks(context.WithoutCancel(ctx), j.stack.ConnectionID, list, *j.d.StartedAt)
+	tasks, err := j.Guests.NoteTasks(context.WithoutCancel(ctx), j.tenant, j.stack.ConnectionID, j.d.ID, j.d.CreatedAt)
 	if err != nil {
 		j.Logger.Warn("the tasks of a deployment could not be listed", "deployment", j.d.ID, "error", err)
 	}
 	for _, t := range tasks {
-		j.log.put(Event{Kind: "task", Status: t.Status, Type: t.Type, Name: t.UPID, Message: t.Type + " " + t.UPID})
+		j.log.put(Event{Time: t.Started, Kind: "task", Status: t.Exit, Type: t.Type, Name: t.Subject, Message: t.Ref})
 	}
 }
 

@@ -125,11 +125,11 @@ func (j *job) orphans(ctx context.Context) ([]Leftover, error) {
 		if guests[name] == vmid {
 			continue
 		}
-		ours, err := j.ours(ctx, vmid)
-		if err != nil {
+		owned, err := j.Guests.Owns(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid)
+		if err != nil && !fault.Is(err, fault.NotFound) {
 			return nil, err
 		}
-		if ours {
+		if owned {
 			left = append(left, Leftover{Name: name, Detail: "Guest " + itoa(vmid) + " was made, but the engine does not know it. Remove it on the cluster."})
 		}
 	}

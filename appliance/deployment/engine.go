@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
 )
 
 // What an Engine's errors wrap, as far as it matters here. Any other error is
@@ -122,27 +123,19 @@ type Engine interface {
 	Schema() (Schema, error)
 }
 
-// Task is a task of the cluster.
-type Task struct {
-	UPID   string
-	Type   string
-	Status string
-}
-
 // Guests is what has to be asked of a cluster itself, live, before and after a
-// run. Package provider fills it.
+// run; *provider.Service does it. An error that is fault.Unavailable is tried
+// again.
 type Guests interface {
-	// Environment is how the engine's provider reaches the connection.
-	Environment(ctx context.Context, connection id.ID) (map[string]string, error)
-	// ReserveID keeps a free VMID for an owner. The same owner gets the same one.
-	ReserveID(ctx context.Context, connection id.ID, owner string) (int, error)
+	// Reserve keeps a VMID for a stack: the one asked for, or with 0 a free one.
+	// It is fault.Conflict when a guest has it or another stack reserved it.
+	Reserve(ctx context.Context, tenant, connection, stack id.ID, number int) (int, error)
 	// Exists tells whether a guest has the VMID now, running or not.
-	Exists(ctx context.Context, connection id.ID, vmid int) (bool, error)
-	// Marked tells whether the guest carries the mark in its description.
-	Marked(ctx context.Context, connection id.ID, vmid int, mark string) (bool, error)
-	// Settle waits until no task of the cluster works on the guest any more.
-	Settle(ctx context.Context, connection id.ID, vmid int) error
-	// Tasks lists, and keeps with the context's actor, the tasks that touched the
-	// guests since a time.
-	Tasks(ctx context.Context, connection id.ID, vmids []int, since time.Time) ([]Task, error)
+	Exists(ctx context.Context, tenant, connection id.ID, number int) (bool, error)
+	// Owns tells whether the guest is one that the stack made. A guest that is
+	// not there is fault.NotFound.
+	Owns(ctx context.Context, tenant, connection, stack id.ID, number int) (bool, error)
+	// NoteTasks lists the tasks that our token started since a time and keeps
+	// them with the context's actor as the deployment's.
+	NoteTasks(ctx context.Context, tenant, connection, deployment id.ID, since time.Time) ([]provider.TaskStatus, error)
 }

@@ -12,13 +12,12 @@ import (
 
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
 )
 
 const (
 	maxProgram = 512 << 10 // bytes
 	maxNodes   = 50_000    // of the document with its aliases written out
-
-	tag = "nimbus" // on every guest we make
 )
 
 // The VMIDs that Proxmox VE allows.
@@ -26,10 +25,6 @@ const (
 	minVMID = 100
 	maxVMID = 999_999_999
 )
-
-// Mark is the line in the description of every guest of a stack. A clone and a
-// new guest carry it from their first moment.
-func Mark(stack id.ID) string { return "nimbus-stack:" + stack.String() }
 
 // guestType says how a resource type makes a guest.
 type guestType struct {
@@ -47,17 +42,21 @@ var guestTypes = map[string]guestType{
 	"proxmoxve:cloned/vmLegacy:VmLegacy":              {"qemu", "resourceId", true},
 }
 
-// canonical writes a type token in its long form: proxmoxve:VmLegacy and
-// proxmoxve:index:VmLegacy become proxmoxve:index/vmLegacy:VmLegacy.
+// canonical writes a type token in its long form, by the rules of Pulumi YAML:
+// proxmoxve:VmLegacy and proxmoxve:index:VmLegacy stand for
+// proxmoxve:index/vmLegacy:VmLegacy.
 func canonical(token string) string {
 	parts := strings.Split(token, ":")
 	if len(parts) == 2 {
 		parts = []string{parts[0], "index", parts[1]}
 	}
-	if len(parts) != 3 || parts[2] == "" || strings.Contains(parts[1], "/") {
+	if len(parts) != 3 || parts[2] == "" {
 		return token
 	}
-	parts[1] += "/" + strings.ToLower(parts[2][:1]) + parts[2][1:]
+	file := "/" + strings.ToLower(parts[2][:1]) + parts[2][1:]
+	if !strings.HasSuffix(parts[1], file) {
+		parts[1] += file
+	}
 	return strings.Join(parts, ":")
 }
 
@@ -66,6 +65,7 @@ type guest struct {
 	name string // of the resource in the program
 	kind string
 	vmid int // given by the program; 0: reserved by us
+	tags []string
 	node *yaml.Node
 	spec guestType
 }
@@ -161,8 +161,9 @@ func (p *program) resource(name string, body *yaml.Node, config map[string]Confi
 	if vmid != 0 && slices.ContainsFunc(p.guests, func(g guest) bool { return g.vmid == vmid }) {
 		return at(body, "Two guests of the program have the VMID %d. Give each its own, or leave it out.", vmid)
 	}
-	p.guests = append(p.guests, guest{name: name, kind: spec.kind, vmid: vmid, node: body, spec: spec})
-	return nil
+	tags, err := givenTags(name, member(member(body, "properties"), "tags"), config)
+	p.guests = append(p.guests, guest{name: name, kind: spec.kind, vmid: vmid, tags: tags, node: body, spec: spec})
+	return err
 }
 
 var configReference = regexp.MustCompile(`^\$\{([A-Za-z0-9_-]+)\}$`)
@@ -173,10 +174,7 @@ func givenID(name string, n *yaml.Node, config map[string]ConfigValue) (int, err
 	if n == nil || n.Tag == "!!null" {
 		return 0, nil
 	}
-	text := n.Value
-	if ref := configReference.FindStringSubmatch(text); ref != nil {
-		text = fmt.Sprint(config[ref[1]].Value)
-	}
+	text := configured(n, config)
 	vmid, err := strconv.Atoi(text)
 	if n.Kind != yaml.ScalarNode || err != nil {
 		return 0, at(n, "The VMID of %q has to be a number, or be left out so that Nimbus chooses one.", name)
@@ -185,6 +183,39 @@ func givenID(name string, n *yaml.Node, config map[string]ConfigValue) (int, err
 		return 0, at(n, "The VMID of %q has to be between %d and %d.", name, minVMID, maxVMID)
 	}
 	return vmid, nil
+}
+
+// configured is a scalar's text, taken from the configuration when it is only a
+// reference to it.
+func configured(n *yaml.Node, config map[string]ConfigValue) string {
+	ref := configReference.FindStringSubmatch(n.Value)
+	if ref == nil {
+		return n.Value
+	}
+	if v, ok := config[ref[1]]; ok && !v.Secret {
+		return fmt.Sprint(v.Value)
+	}
+	return n.Value
+}
+
+// givenTags are the tags that a program gives to a guest. They have to be known
+// before the run, because ours are sorted in between.
+func givenTags(name string, n *yaml.Node, config map[string]ConfigValue) ([]string, error) {
+	if n == nil || n.Tag == "!!null" {
+		return nil, nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		return nil, at(n, "Write the tags of %q as a list of words.", name)
+	}
+	var tags []string
+	for _, item := range n.Content {
+		word := configured(item, config)
+		if item.Kind != yaml.ScalarNode || strings.Contains(word, "${") {
+			return nil, at(item, "Write the tags of %q as a list of words.", name)
+		}
+		tags = append(tags, word)
+	}
+	return tags, nil
 }
 
 var guestReference = regexp.MustCompile(`^\$\{([A-Za-z0-9_-]+)\.(vmId|resourceId|id)\}$`)
@@ -225,15 +256,15 @@ func (p *program) find(name string) *guest {
 	return nil
 }
 
-// pinned is the program as the engine gets it: every guest has its VMID, the
-// stack's mark and our tag, is deleted before it is replaced (both would have
+// pinned is the program as the engine gets it: every guest has its VMID and the
+// stack's mark among its tags, is deleted before it is replaced (both would have
 // the same VMID), and properties that never settle are ignored.
 func (p *program) pinned(pins map[string]int, stack id.ID) ([]byte, error) {
 	for _, g := range p.guests {
 		if pins[g.name] == 0 {
 			return nil, fault.New(fault.Internal, "The guest %q has no VMID.", g.name)
 		}
-		g.pin(pins[g.name], Mark(stack))
+		g.pin(pins[g.name], stack)
 	}
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
@@ -244,50 +275,21 @@ func (p *program) pinned(pins map[string]int, stack id.ID) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func (g guest) pin(vmid int, mark string) {
+func (g guest) pin(vmid int, stack id.ID) {
 	properties := ensure(g.node, "properties", yaml.MappingNode)
 	number := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(vmid)}
 	if g.spec.text {
 		number.Tag, number.Style = "!!str", yaml.DoubleQuotedStyle
 	}
 	set(properties, g.spec.id, number)
-	set(properties, "description", describe(member(properties, "description"), mark))
-	tagged(properties)
+	tags := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, tag := range provider.MarkTags(stack, g.tags...) {
+		tags.Content = append(tags.Content, text(tag))
+	}
+	set(properties, "tags", tags)
 	options := ensure(g.node, "options", yaml.MappingNode)
 	set(options, "deleteBeforeReplace", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
 	ignore(options, noisy(g, properties))
-}
-
-// describe appends the mark to a description, which may be an expression.
-func describe(n *yaml.Node, mark string) *yaml.Node {
-	if n == nil || n.Tag == "!!null" {
-		return text(mark)
-	}
-	if n.Kind == yaml.ScalarNode {
-		return text(n.Value + "\n\n" + mark)
-	}
-	list := &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n, text(mark)}}
-	join := &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{text("\n\n"), list}}
-	return &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{text("fn::join"), join}}
-}
-
-// tagged adds our tag to a list of tags. The cluster sorts tags, so literal
-// ones are sorted here: the order must not look like a change.
-func tagged(properties *yaml.Node) {
-	tags := member(properties, "tags")
-	if tags == nil || tags.Tag == "!!null" {
-		tags = ensure(properties, "tags", yaml.SequenceNode)
-	}
-	if tags.Kind != yaml.SequenceNode {
-		return // an expression; the mark is enough
-	}
-	if !slices.ContainsFunc(tags.Content, func(n *yaml.Node) bool { return n.Value == tag }) {
-		tags.Content = append(tags.Content, text(tag))
-	}
-	if slices.ContainsFunc(tags.Content, func(n *yaml.Node) bool { return strings.Contains(n.Value, "${") }) {
-		return
-	}
-	slices.SortStableFunc(tags.Content, func(a, b *yaml.Node) int { return strings.Compare(a.Value, b.Value) })
 }
 
 // noisy lists properties that differ at every run: the provider reads limits of

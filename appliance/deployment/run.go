@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
 )
 
 // job is one step's hold on a run: the rows, the engine's view of the stack
@@ -116,14 +118,40 @@ func (j *job) remnant(ctx context.Context, p Pending) (string, error) {
 	if err != nil {
 		return "", nil // without a VMID from us the engine was never allowed to begin
 	}
-	if err := j.Guests.Settle(ctx, j.stack.ConnectionID, vmid); err != nil {
+	if err := j.settle(ctx, vmid); err != nil {
 		return "", err
 	}
-	ours, err := j.ours(ctx, vmid)
-	if err != nil || !ours {
-		return "", err
+	owned, err := j.Guests.Owns(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid)
+	if fault.Is(err, fault.NotFound) || err == nil && !owned {
+		return "", nil
 	}
-	return strconv.Itoa(vmid), nil
+	return strconv.Itoa(vmid), err
+}
+
+// settleLimit is how long the cluster's own task may go on after the engine
+// that started it is gone.
+const settleLimit = 30 * time.Minute
+
+// settle waits until no task that makes or changes the guest is running: the
+// cluster goes on with what it was asked for.
+func (j *job) settle(ctx context.Context, vmid int) error {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	for {
+		tasks, err := j.Guests.NoteTasks(ctx, j.tenant, j.stack.ConnectionID, j.d.ID, j.d.CreatedAt)
+		if err != nil {
+			return err
+		}
+		// A clone's task names its source, so any running task counts.
+		if !slices.ContainsFunc(tasks, func(t provider.TaskStatus) bool { return t.Running }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fault.Wrap(fault.Unavailable, ctx.Err(), "A task of the cluster on guest %d does not end.", vmid)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // thing is the id of a resource that is no guest and was cut off while it was
@@ -138,15 +166,6 @@ func thing(p Pending) string {
 		return pool
 	}
 	return ""
-}
-
-// ours tells whether a guest exists and carries the stack's mark.
-func (j *job) ours(ctx context.Context, vmid int) (bool, error) {
-	exists, err := j.Guests.Exists(ctx, j.stack.ConnectionID, vmid)
-	if err != nil || !exists {
-		return false, err
-	}
-	return j.Guests.Marked(ctx, j.stack.ConnectionID, vmid, Mark(j.stack.ID))
 }
 
 // pin gives every guest of the program its VMID, for ever the same, and puts
@@ -173,29 +192,48 @@ func (j *job) pinsOf(ctx context.Context, p *program) (map[string]int, error) {
 		return err
 	})
 	pins := map[string]int{}
+	used := map[int]bool{}
+	for _, g := range p.guests {
+		used[g.vmid] = true
+	}
 	for _, g := range p.guests {
 		if err != nil {
 			return nil, err
 		}
-		if pins[g.name] = g.vmid; g.vmid == 0 {
-			pins[g.name], err = j.reserve(ctx, g.name, kept)
+		if pins[g.name] = g.vmid; g.vmid != 0 {
+			continue
 		}
+		if pins[g.name] = kept[g.name]; kept[g.name] == 0 {
+			pins[g.name], err = j.reserve(ctx, g.name, used)
+		}
+		used[pins[g.name]] = true
 	}
 	return pins, err
 }
 
-// reserve is the VMID that was given to a guest, or a new one.
-func (j *job) reserve(ctx context.Context, name string, kept map[string]int) (int, error) {
-	if vmid := kept[name]; vmid != 0 {
-		return vmid, nil
+// maxTries bounds how many VMIDs are tried.
+const maxTries = 50
+
+// reserve finds a VMID for a guest that no other guest of the stack has, and
+// keeps it.
+func (j *job) reserve(ctx context.Context, name string, used map[int]bool) (int, error) {
+	ask := 0
+	for range maxTries {
+		vmid, err := j.Guests.Reserve(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, ask)
+		switch {
+		case err == nil && !used[vmid]:
+			return vmid, j.DB.Tenant(ctx, j.tenant, func(ctx context.Context) error {
+				return j.store.addPin(ctx, j.stack, name, vmid)
+			})
+		case err == nil:
+			ask = vmid + 1
+		case ask != 0 && fault.Is(err, fault.Conflict):
+			ask++
+		default:
+			return 0, err
+		}
 	}
-	vmid, err := j.Guests.ReserveID(ctx, j.stack.ConnectionID, "stack/"+j.stack.ID.String()+"/"+name)
-	if err != nil {
-		return 0, err
-	}
-	return vmid, j.DB.Tenant(ctx, j.tenant, func(ctx context.Context) error {
-		return j.store.addPin(ctx, j.stack, name, vmid)
-	})
+	return 0, fault.New(fault.Conflict, "No free VMID was found for %q. Give it one in the program.", name)
 }
 
 // state is the stack's guests by name, with their VMIDs, and all its URNs.
@@ -229,13 +267,9 @@ func (j *job) untaken(ctx context.Context) error {
 		if guests[name] == vmid {
 			continue
 		}
-		exists, err := j.Guests.Exists(ctx, j.stack.ConnectionID, vmid)
-		if err != nil {
-			return err
-		}
-		if exists {
-			return fault.New(fault.Conflict, "VMID %d, meant for %q, is taken by a guest that is not part of this stack. Nothing was changed. "+
-				"Choose another VMID, or remove that guest if it is a leftover.", vmid, name)
+		if _, err := j.Guests.Reserve(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid); err != nil {
+			return taken(err, "VMID %d, meant for %q, is taken by a guest that is not part of this stack, or kept for another stack. "+
+				"Nothing was changed. Choose another VMID, or remove that guest if it is a leftover.", vmid, name)
 		}
 	}
 	return nil
@@ -261,19 +295,18 @@ func (j *job) guard(ctx context.Context, p Plan) error {
 	return nil
 }
 
-// marked refuses a guest that exists without the stack's mark. One that is gone
-// is nobody's.
+// marked refuses a guest that exists and is not the stack's. One that is gone is
+// nobody's.
 func (j *job) marked(ctx context.Context, name string, vmid int) error {
-	exists, err := j.Guests.Exists(ctx, j.stack.ConnectionID, vmid)
-	if err != nil || !exists {
+	owned, err := j.Guests.Owns(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil || owned {
 		return err
 	}
-	marked, err := j.Guests.Marked(ctx, j.stack.ConnectionID, vmid, Mark(j.stack.ID))
-	if err != nil || marked {
-		return err
-	}
-	return fault.New(fault.Conflict, "Guest %d (%q) does not carry the mark %q in its description, so Nimbus does not touch it. "+
-		"If it is this stack's, put the mark back.", vmid, name, Mark(j.stack.ID))
+	return fault.New(fault.Conflict, "Guest %d (%q) does not carry this stack's mark, so Nimbus does not touch it. "+
+		"If it is this stack's, give it the tags %s.", vmid, name, strings.Join(provider.MarkTags(j.stack.ID), " and "))
 }
 
 // allMarked checks every guest of the state after a run: one that somebody made

@@ -40,11 +40,14 @@ type Config struct {
 	// Connection is nil when the context's actor's tenant may use a connection,
 	// else a fault.
 	Connection func(ctx context.Context, connection id.ID) error
-	Engine     Engine
-	Guests     Guests
-	Workflows  Workflows
-	Logger     *slog.Logger
-	Now        func() time.Time
+	// Environment is how the engine's provider reaches a connection:
+	// PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN and what it trusts.
+	Environment func(ctx context.Context, tenant, connection id.ID) (map[string]string, error)
+	Engine      Engine
+	Guests      Guests
+	Workflows   Workflows
+	Logger      *slog.Logger
+	Now         func() time.Time
 }
 
 // Service keeps stacks and runs deployments.
@@ -376,7 +379,7 @@ func (s *Service) runOf(ctx context.Context, tenant id.ID, st Stack) (Run, *reda
 	if err != nil {
 		return Run{}, nil, err
 	}
-	env, err := s.Guests.Environment(ctx, st.ConnectionID)
+	env, err := s.Environment(ctx, tenant, st.ConnectionID)
 	if err != nil {
 		return Run{}, nil, err
 	}

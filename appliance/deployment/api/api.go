@@ -88,12 +88,13 @@ func pageOf[T any](items []T, limit int, cursor func(T) id.ID) page[T] {
 	return p
 }
 
-type paging struct {
+// Paging is which part of a list is asked for; exported as StackBody is.
+type Paging struct {
 	Cursor string `query:"cursor" doc:"The next of the page before."`
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
 }
 
-func (p paging) before() (id.ID, error) { return optional("query.cursor", p.Cursor) }
+func (p Paging) before() (id.ID, error) { return optional("query.cursor", p.Cursor) }
 
 // optional reads an id that may be left out.
 func optional(location, text string) (id.ID, error) {
@@ -111,7 +112,7 @@ type idInput struct {
 	ID id.ID `path:"id"`
 }
 
-func (h handlers) listStacks(ctx context.Context, in *paging) (page[deployment.Stack], error) {
+func (h handlers) listStacks(ctx context.Context, in *Paging) (page[deployment.Stack], error) {
 	before, err := in.before()
 	if err != nil {
 		return page[deployment.Stack]{}, err
@@ -120,7 +121,9 @@ func (h handlers) listStacks(ctx context.Context, in *paging) (page[deployment.S
 	return pageOf(all, in.Limit, func(s deployment.Stack) id.ID { return s.ID }), err
 }
 
-type stackBody struct {
+// StackBody is what a person writes of a stack. It is exported so that the
+// framework sees its members where it is embedded.
+type StackBody struct {
 	Name         string                            `json:"name" minLength:"1" maxLength:"100"`
 	Description  string                            `json:"description,omitempty" maxLength:"2000"`
 	ConnectionID id.ID                             `json:"connection_id"`
@@ -128,12 +131,12 @@ type stackBody struct {
 	Config       map[string]deployment.ConfigValue `json:"config,omitempty" doc:"A secret sent back masked stays as it is."`
 }
 
-func (b stackBody) stack() deployment.Stack {
+func (b StackBody) stack() deployment.Stack {
 	return deployment.Stack{Name: b.Name, Description: b.Description, ConnectionID: b.ConnectionID, Program: b.Program, Config: b.Config}
 }
 
 type createInput struct {
-	Body stackBody
+	Body StackBody
 }
 
 func (h handlers) createStack(ctx context.Context, in *createInput) (deployment.Stack, error) {
@@ -147,7 +150,7 @@ func (h handlers) stack(ctx context.Context, in *idInput) (deployment.Stack, err
 type updateInput struct {
 	ID   id.ID `path:"id"`
 	Body struct {
-		stackBody
+		StackBody
 		Version int `json:"version" minimum:"1" doc:"The version that was read."`
 	}
 }
@@ -193,20 +196,20 @@ func (h handlers) templates(ctx context.Context, _ *web.None) (page[deployment.T
 
 type historyInput struct {
 	ID id.ID `path:"id"`
-	paging
+	Paging
 }
 
 func (h handlers) history(ctx context.Context, in *historyInput) (page[deployment.Deployment], error) {
 	if _, err := h.Stack(ctx, in.ID); err != nil {
 		return page[deployment.Deployment]{}, err
 	}
-	return h.deployments(ctx, deployment.Filter{StackID: in.ID}, in.paging)
+	return h.deployments(ctx, deployment.Filter{StackID: in.ID}, in.Paging)
 }
 
 type listInput struct {
 	Status  string `query:"status" enum:"accepted,previewing,awaiting_approval,applying,verifying,succeeded,failed,compensating,rejected,cancelled,expired"`
 	StackID string `query:"stack_id"`
-	paging
+	Paging
 }
 
 func (h handlers) list(ctx context.Context, in *listInput) (page[deployment.Deployment], error) {
@@ -214,10 +217,10 @@ func (h handlers) list(ctx context.Context, in *listInput) (page[deployment.Depl
 	if err != nil {
 		return page[deployment.Deployment]{}, err
 	}
-	return h.deployments(ctx, deployment.Filter{StackID: stack, Status: deployment.Status(in.Status)}, in.paging)
+	return h.deployments(ctx, deployment.Filter{StackID: stack, Status: deployment.Status(in.Status)}, in.Paging)
 }
 
-func (h handlers) deployments(ctx context.Context, f deployment.Filter, p paging) (page[deployment.Deployment], error) {
+func (h handlers) deployments(ctx context.Context, f deployment.Filter, p Paging) (page[deployment.Deployment], error) {
 	var err error
 	if f.Before, err = p.before(); err != nil {
 		return page[deployment.Deployment]{}, err
@@ -271,13 +274,17 @@ func (h handlers) approve(ctx context.Context, in *approveInput) (deployment.Dep
 
 type rejectInput struct {
 	ID   id.ID `path:"id"`
-	Body struct {
+	Body *struct {
 		Comment string `json:"comment,omitempty" maxLength:"2000"`
-	} `required:"false"`
+	}
 }
 
 func (h handlers) reject(ctx context.Context, in *rejectInput) (deployment.Deployment, error) {
-	return h.Decide(ctx, in.ID, approval.Reject, "", in.Body.Comment)
+	comment := ""
+	if in.Body != nil {
+		comment = in.Body.Comment
+	}
+	return h.Decide(ctx, in.ID, approval.Reject, "", comment)
 }
 
 func (h handlers) cancel(ctx context.Context, in *idInput) (deployment.Deployment, error) {
