@@ -39,6 +39,34 @@ export const routes: Routes = [
         loadChildren: () => import('./features/approvals/approvals.routes').then((m) => m.routes),
       },
       {
+        path: 'audit',
+        loadChildren: () => import('./features/audit/audit.routes').then((m) => m.routes),
+      },
+      {
+        path: 'tenants',
+        loadComponent: () => import('./features/tenancy/tenants').then((m) => m.Tenants),
+      },
+      {
+        path: 'users',
+        loadComponent: () => import('./features/identity/users').then((m) => m.Users),
+      },
+      {
+        path: 'roles',
+        loadComponent: () => import('./features/permission/roles').then((m) => m.Roles),
+      },
+      {
+        path: 'break-glass',
+        loadComponent: () => import('./features/breakglass/breakglass').then((m) => m.BreakglassPage),
+      },
+      {
+        path: 'health',
+        loadComponent: () => import('./features/system/health').then((m) => m.Health),
+      },
+      {
+        path: 'profile',
+        loadComponent: () => import('./features/identity/profile').then((m) => m.Profile),
+      },
+      {
         path: '**',
         loadComponent: () => import('./shell/not-found').then((m) => m.NotFound),
       },

@@ -44,7 +44,7 @@ export interface ListState {
         }
       </div>
     }
-    @if (list().hasMore()) {
+    @if (paging() && list().hasMore()) {
       <footer>
         <button class="button small" [disabled]="list().loadingMore()" (click)="list().more()">
           @if (list().loadingMore()) {
@@ -95,5 +95,7 @@ export class ListFrame {
   readonly list = input.required<ListState>();
   /** Names the scrolling table for screen readers. */
   readonly label = input.required<string>();
+  /** Offers the next page. */
+  readonly paging = input(true);
   protected readonly bars = [1, 2, 3, 4, 5];
 }
