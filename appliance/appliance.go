@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nimbus/appliance/fault"
+	"nimbus/appliance/provider/proxmox/pvesim"
 	"nimbus/appliance/secret"
 	"nimbus/embedded/pocketbase"
 	"nimbus/embedded/postgres"
@@ -47,12 +48,13 @@ type Appliance struct {
 	lock    *os.File
 	local   *secret.FileRoot
 
-	front    *pocketbase.Server
-	postgres *postgres.Server
-	settings atomic.Pointer[Settings]
-	setup    atomic.Pointer[http.Handler]
-	api      atomic.Pointer[http.Handler]
-	core     atomic.Pointer[Core]
+	front     *pocketbase.Server
+	postgres  *postgres.Server
+	simulator *pvesim.Cluster
+	settings  atomic.Pointer[Settings]
+	setup     atomic.Pointer[http.Handler]
+	api       atomic.Pointer[http.Handler]
+	core      atomic.Pointer[Core]
 
 	running running
 	bootMu  sync.Mutex

@@ -12,6 +12,7 @@ import (
 	"nimbus/appliance/audit"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
+	"nimbus/appliance/deployment"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
@@ -40,6 +41,7 @@ type Core struct {
 	Identity    *identity.Service
 	CMDB        *cmdb.Service
 	Provider    *provider.Service
+	Deployments *deployment.Service
 	Realtime    *realtime.Service
 
 	engine   *pulumi.Engine
@@ -181,6 +183,11 @@ func (a *Appliance) Boot(ctx context.Context) error {
 	if err := a.startEmbedded(ctx, c); err != nil {
 		return err
 	}
+	if a.settings.Load().Simulated {
+		if err := a.startSimulator(ctx); err != nil {
+			return err
+		}
+	}
 	return a.startServices(ctx, c)
 }
 
@@ -241,6 +248,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		Open:     map[string]provider.Opener{provider.Proxmox: proxmox.Open},
 		Temporal: client, IsRoot: c.Tenants.IsRoot, Logger: log,
 	})
+	if c.Deployments, err = a.newDeployments(c, providers, client); err != nil {
+		return err
+	}
 	c.Realtime = a.newRealtime(c, providers)
 	c.Provider = providers
 	for _, p := range []subsystem{
@@ -249,6 +259,12 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err
 		}
+	}
+	if err := deployment.Schedule(ctx, client.ScheduleClient()); err != nil {
+		return err
+	}
+	if err := c.Deployments.Resume(ctx); err != nil {
+		log.Error("deployments that wait could not be resumed; the schedule tries again", "error", err)
 	}
 	return a.serveAPI(c)
 }

@@ -5,6 +5,7 @@ import (
 	"nimbus/appliance/audit"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
+	"nimbus/appliance/deployment"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
@@ -23,5 +24,6 @@ func History() ([]db.Migration, error) {
 		cmdb.Migrations,
 		provider.Migrations,
 		approval.Migrations,
+		deployment.Migrations,
 	)
 }

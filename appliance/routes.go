@@ -10,6 +10,7 @@ import (
 	"nimbus/appliance/actor"
 	auditapi "nimbus/appliance/audit/api"
 	cmdbapi "nimbus/appliance/cmdb/api"
+	deploymentapi "nimbus/appliance/deployment/api"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	identityapi "nimbus/appliance/identity/api"
@@ -104,6 +105,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	auditapi.Register(api, c.Audit)
 	cmdbapi.Register(api, c.CMDB)
 	providerapi.Register(api, c.Provider)
+	deploymentapi.Register(api, c.Deployments)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},
 		func(ctx context.Context, _ *web.None) (Health, error) {
@@ -148,7 +150,9 @@ func (a *Appliance) newRealtime(c *Core, providers *provider.Service) *realtime.
 		Authenticate: func(r *http.Request) (actor.Actor, bool, error) { return authenticate(r) },
 		Allowed:      c.Permissions.Allowed,
 		Watchable: map[string]func(context.Context, id.ID) error{
-			"task": func(ctx context.Context, task id.ID) error { _, err := providers.Task(ctx, task); return err },
+			"deployment": func(ctx context.Context, d id.ID) error { _, err := c.Deployments.Deployment(ctx, d); return err },
+			"stack":      func(ctx context.Context, st id.ID) error { _, err := c.Deployments.Stack(ctx, st); return err },
+			"task":       func(ctx context.Context, task id.ID) error { _, err := providers.Task(ctx, task); return err },
 		},
 	})
 }

@@ -26,6 +26,8 @@ type Settings struct {
 	HSM      HSM      `json:"hsm"`
 	// Recovery is the age recipient of the recovery kit.
 	Recovery string `json:"recovery"`
+	// Simulated starts the simulated cluster with the appliance.
+	Simulated bool `json:"simulated"`
 	// Complete is set when the first run is over; from then on it cannot be
 	// opened again.
 	Complete bool `json:"complete"`

@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/worker"
 
+	"nimbus/appliance/deployment"
 	"nimbus/appliance/provider"
 )
 
@@ -43,6 +44,7 @@ func (w *workers) Start(context.Context) error {
 // register has one line per domain.
 func register(r worker.Registry, c *Core) {
 	provider.Register(r, c.Provider)
+	deployment.Register(r, c.Deployments)
 }
 
 // Ready is nil while workflows and activities are picked up.

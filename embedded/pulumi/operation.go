@@ -37,7 +37,11 @@ func (e *Engine) Up(ctx context.Context, r Run, onEvent func(Event)) (Result, er
 func (e *Engine) Destroy(ctx context.Context, r Run, onEvent func(Event)) (Result, error) {
 	r.Destroy = true
 	return e.operate(ctx, &r, func(ctx context.Context, o *operation) (Result, error) {
-		return o.apply(ctx, onEvent, "destroy", "--yes", "--skip-preview", "--suppress-progress")
+		args := []string{"destroy", "--yes", "--skip-preview", "--suppress-progress"}
+		for _, urn := range r.Targets {
+			args = append(args, "--target", urn)
+		}
+		return o.apply(ctx, onEvent, args...)
 	})
 }
 

@@ -46,6 +46,8 @@ type Run struct {
 	Refresh bool
 	// Destroy makes Preview show what Destroy would do.
 	Destroy bool
+	// Targets are the URNs that Destroy is limited to; none means all.
+	Targets []string
 	// ExpectDigest, when set, makes Up and Destroy refuse with ErrPlanChanged
 	// unless what they would do is what Preview gave this digest to.
 	ExpectDigest string

@@ -1,0 +1,78 @@
+package appliance
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	sdk "go.temporal.io/sdk/client"
+
+	"nimbus/appliance/approval"
+	"nimbus/appliance/deployment"
+	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
+)
+
+// newDeployments builds the approvals and the deployments over the engine and
+// the clusters.
+func (a *Appliance) newDeployments(c *Core, providers *provider.Service, client sdk.Client) (*deployment.Service, error) {
+	approvals := approval.New(approval.Config{
+		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Allowed: c.Permissions.Allowed, Events: c.Events,
+	})
+	return deployment.New(deployment.Config{
+		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, Approvals: approvals,
+		Policy: func(ctx context.Context, tenant id.ID) (approval.Policy, error) {
+			set, err := c.Tenants.SettingsOf(ctx, tenant)
+			return approval.ParsePolicy(string(set.ApprovalPolicy)), err
+		},
+		Connection: func(ctx context.Context, connection id.ID) error {
+			_, err := providers.Connection(ctx, connection)
+			return err
+		},
+		Environment: func(ctx context.Context, tenant, connection id.ID) (map[string]string, error) {
+			return a.environment(ctx, providers, tenant, connection)
+		},
+		Engine: engine{c.engine}, Guests: providers, Workflows: client, Logger: a.cfg.Logger,
+	})
+}
+
+// environment is how the engine's provider reaches a cluster. What it trusts
+// is the one certificate that was accepted, in a file of the connection.
+func (a *Appliance) environment(ctx context.Context, providers *provider.Service, tenant, connection id.ID) (map[string]string, error) {
+	endpoint, err := providers.Endpoint(ctx, tenant, connection)
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{
+		"PROXMOX_VE_ENDPOINT":  endpoint.URL,
+		"PROXMOX_VE_API_TOKEN": endpoint.TokenID + "=" + endpoint.Secret,
+	}
+	authority, err := providers.Certificate(ctx, tenant, connection)
+	if err != nil || authority == "" {
+		return env, err
+	}
+	dir := filepath.Join(a.cfg.DataDir, "pulumi", "trust")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, connection.String()+".pem")
+	env["SSL_CERT_FILE"], env["SSL_CERT_DIR"] = path, dir
+	return env, replaceFile(path, []byte(authority))
+}
+
+// replaceFile writes a file in one step, so that a reader sees the old or the new one.
+func replaceFile(path string, data []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	if _, err := temp.Write(data); err != nil {
+		temp.Close()
+		return err
+	}
+	if err := temp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}

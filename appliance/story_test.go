@@ -1,0 +1,200 @@
+package appliance_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/appliancetest"
+)
+
+const oneVM = `name: story
+runtime: yaml
+resources:
+  web:
+    type: proxmoxve:index/vmLegacy:VmLegacy
+    properties:
+      nodeName: pve1
+      name: web1
+      memory:
+        dedicated: %MEMORY%
+      cpu:
+        cores: 2
+      cdrom:
+        fileId: none
+      disks:
+        - interface: scsi0
+          datastoreId: local-lvm
+          size: 8
+      started: true
+outputs:
+  vmid: ${web.vmId}
+`
+
+func program(memory string) string { return strings.ReplaceAll(oneVM, "%MEMORY%", memory) }
+
+type deploymentRow struct {
+	ID, Status, Error string
+	Plan              *struct {
+		Digest  string
+		Drift   bool
+		Changes []struct{ Name, Op string }
+	}
+	Outputs map[string]any
+}
+
+// story is an appliance with its simulated cluster connected, a deployer and
+// an approver.
+type story struct {
+	*appliancetest.Appliance
+	t                  *testing.T
+	deployer, approver *appliancetest.Client
+	connection, stack  string
+}
+
+func newStory(t *testing.T) *story {
+	s := &story{Appliance: appliancetest.Start(t), t: t}
+	s.connect()
+	admin := s.SignIn(t, "ada@example.com", s.Tenant)
+	s.person(admin, "Dora Deployer", "dora@example.com", "Deployer")
+	s.person(admin, "Abel Approver", "abel@example.com", "Approver")
+	s.deployer = s.SignIn(t, "dora@example.com", s.Tenant)
+	s.approver = s.SignIn(t, "abel@example.com", s.Tenant)
+	return s
+}
+
+func (s *story) connect() {
+	s.t.Helper()
+	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup", TenantID: s.Tenant})
+	n, err := s.StartSimulated(ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := s.Core().Provider.Create(ctx, n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.connection = c.ID.String()
+}
+
+func (s *story) person(admin *appliancetest.Client, name, email, role string) {
+	s.t.Helper()
+	var roles struct {
+		Items []struct{ ID, Name string }
+	}
+	admin.Do(http.MethodGet, "/v1/roles", nil, http.StatusOK, &roles)
+	var ids []string
+	for _, r := range roles.Items {
+		if r.Name == role {
+			ids = append(ids, r.ID)
+		}
+	}
+	admin.Do(http.MethodPost, "/v1/users", map[string]any{
+		"name": name, "email": email, "password": appliancetest.Password, "role_ids": ids,
+	}, http.StatusCreated, nil)
+}
+
+func (s *story) deploy(operation string, refresh bool) deploymentRow {
+	s.t.Helper()
+	var d deploymentRow
+	s.deployer.Do(http.MethodPost, "/v1/deployments",
+		map[string]any{"stack_id": s.stack, "operation": operation, "refresh": refresh}, http.StatusAccepted, &d)
+	return d
+}
+
+// wait polls a deployment until it has one of the states.
+func (s *story) wait(deployment string, states ...string) deploymentRow {
+	s.t.Helper()
+	var d deploymentRow
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		s.deployer.Do(http.MethodGet, "/v1/deployments/"+deployment, nil, http.StatusOK, &d)
+		for _, state := range states {
+			if d.Status == state {
+				return d
+			}
+		}
+		if d.Status == "failed" {
+			break
+		}
+	}
+	s.t.Fatalf("the deployment is %s (%s) instead of %v", d.Status, d.Error, states)
+	return d
+}
+
+func (s *story) approve(d deploymentRow) {
+	s.t.Helper()
+	s.approver.Do(http.MethodPost, "/v1/deployments/"+d.ID+"/approve", map[string]any{"digest": d.Plan.Digest}, http.StatusOK, nil)
+}
+
+// TestStory deploys, changes and destroys a machine with the real engine and
+// provider, with an approval by somebody else, a drift found on the way, and a
+// chain that holds at the end.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	var stack struct {
+		ID      string
+		Version int
+	}
+	s.deployer.Do(http.MethodPost, "/v1/stacks", map[string]any{
+		"name": "web", "connection_id": s.connection, "program": program("1024"), "config": map[string]any{},
+	}, http.StatusCreated, &stack)
+	s.stack = stack.ID
+
+	d := s.wait(s.deploy("up", false).ID, "awaiting_approval")
+	if status, _ := s.deployer.Try(http.MethodPost, "/v1/deployments/"+d.ID+"/approve", map[string]any{"digest": d.Plan.Digest}); status != http.StatusForbidden {
+		t.Errorf("who asked could approve: status %d", status)
+	}
+	s.approve(d)
+	s.wait(d.ID, "succeeded")
+	if n := len(s.Simulator().Guests()); n != 1 {
+		t.Fatalf("%d guests instead of one", n)
+	}
+	vmid := s.Simulator().Guests()[0]
+
+	quiet := s.wait(s.deploy("up", false).ID, "succeeded")
+	if len(quiet.Plan.Changes) != 0 {
+		t.Errorf("a second run is not quiet: %+v", quiet.Plan.Changes)
+	}
+
+	s.deployer.Do(http.MethodPut, "/v1/stacks/"+s.stack, map[string]any{
+		"name": "web", "connection_id": s.connection, "program": program("2048"), "config": map[string]any{}, "version": stack.Version,
+	}, http.StatusOK, nil)
+	d = s.wait(s.deploy("up", false).ID, "awaiting_approval")
+	s.approve(d)
+	s.wait(d.ID, "succeeded")
+	if memory := s.Simulator().GuestConfig(vmid)["memory"]; memory != "2048" {
+		t.Errorf("memory is %s", memory)
+	}
+
+	if err := s.Simulator().SetGuestConfig(vmid, "memory", "4096"); err != nil {
+		t.Fatal(err)
+	}
+	if drift := s.wait(s.deploy("preview", true).ID, "succeeded"); !drift.Plan.Drift {
+		t.Errorf("the drift was not seen: %+v", drift.Plan)
+	}
+
+	d = s.wait(s.deploy("destroy", true).ID, "awaiting_approval")
+	s.approve(d)
+	s.wait(d.ID, "succeeded")
+	if n := len(s.Simulator().Guests()); n != 0 {
+		t.Errorf("%d guests are left", n)
+	}
+	s.verifyChain()
+}
+
+func (s *story) verifyChain() {
+	s.t.Helper()
+	var v struct {
+		OK      bool
+		Checked int
+		Breaks  []any
+	}
+	s.SignIn(s.t, "ada@example.com", s.Tenant).Do(http.MethodPost, "/v1/audit/verify", nil, http.StatusOK, &v)
+	if !v.OK || v.Checked < 10 {
+		s.t.Errorf("the chain: %+v", v)
+	}
+}
