@@ -1,0 +1,107 @@
+# Everything a developer does here. `make run` and `make test` set up what they
+# need on Debian 12 or 13 with git, make, Go and Node, and say what they do.
+
+export GOTOOLCHAIN := auto
+export GOFLAGS := -buildvcs=false
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X nimbus/cmd.Version=$(VERSION)
+# As root Postgres runs as another user, who must be able to reach the data.
+DATA_DIR ?= $(if $(filter 0,$(shell id -u)),/var/lib/nimbus,$(CURDIR)/build/data)
+LISTEN ?= :8443
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BUNDLE := embedded/postgres/bundle/postgres-linux-$(shell go env GOARCH 2>/dev/null || echo amd64).tar.zst
+UI_SOURCES := $(shell find ui/src ui/public ui/tools ui/angular.json ui/package-lock.json -type f 2>/dev/null)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build everything and start an appliance; open the address it prints
+	build/nimbus serve --data-dir $(DATA_DIR) --listen $(LISTEN)
+
+.PHONY: build
+build: build/nimbus ## build the one binary, build/nimbus
+
+.PHONY: build/nimbus
+build/nimbus: bundle ui
+	@echo "==> compiling build/nimbus (the first time takes some minutes)"
+	CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o build/nimbus ./cmd/nimbus
+
+.PHONY: bundle
+bundle: $(BUNDLE) ## fetch the Postgres binaries that are packed into the binary
+
+$(BUNDLE): embedded/postgres/bundle/fetch/*.go
+	@echo "==> fetching the Postgres binaries"
+	go run ./embedded/postgres/bundle/fetch
+	@touch $@
+
+.PHONY: ui
+ui: ui/dist/index.html ## build the browser interface into ui/dist
+
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	@echo "==> installing the interface's packages"
+	npm --prefix ui ci --no-audit --no-fund
+	@touch $@
+
+ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
+	@echo "==> building the interface"
+	npm --prefix ui run build
+	@touch $@
+
+# Debian packages that the tests use: a C compiler, a software HSM, a cache
+# server, a browser.
+PACKAGES := gcc:gcc libc6-dev:/usr/include/stdlib.h softhsm2:softhsm2-util redis-server:redis-server chromium:chromium
+
+.PHONY: tools
+tools: ## install the Debian packages that the tests need
+	@missing=""; for p in $(PACKAGES); do \
+		probe=$${p#*:}; case $$probe in /*) test -e $$probe ;; *) command -v $$probe >/dev/null 2>&1 ;; esac || missing="$$missing $${p%%:*}"; done; \
+	if [ -n "$$missing" ]; then echo "==> installing Debian packages:$$missing"; \
+		$(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; fi
+
+.PHONY: test
+test: tools bundle ui ## run every test, the story in a browser included
+	@echo "==> go vet"
+	go vet ./...
+	@echo "==> go test"
+	go test -timeout 20m ./... ; code=$$?; go run ./embedded/postgres/postgrestest/keeper stop; exit $$code
+	@$(MAKE) --no-print-directory e2e
+
+.PHONY: race
+race: tools bundle ui ## run the Go tests under the race detector
+	go test -race -timeout 40m ./...
+
+.PHONY: e2e
+e2e: tools build ## drive the story in Chromium; screenshots in build/screenshots
+	@echo "==> the story in Chromium"
+	node ui/e2e/story.mjs
+
+.PHONY: bench
+bench: build ## measure boot, memory, size and deployment overhead
+	go test -run '^$$' -bench . -benchtime 3x ./embedded/pulumi
+
+.PHONY: fmt
+fmt: ## format the Go sources
+	gofmt -w appliance cmd embedded firstrun ui/*.go
+
+.PHONY: lint
+lint: ## look for what the compiler does not see
+	go vet ./...
+	@test -z "$$(gofmt -l appliance cmd embedded firstrun ui/*.go)" || { gofmt -l appliance cmd embedded firstrun ui/*.go; echo "run make fmt"; exit 1; }
+
+.PHONY: generate
+generate: ## regenerate what is generated: provider schema, simulated API
+	go run ./embedded/pulumi/bridge/gen
+	go generate ./appliance/provider/proxmox/pvesim
+
+.PHONY: verify
+verify: generate ## regenerate and fail on a difference
+	git diff --exit-code
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build ui/dist/* ui/.angular
