@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,8 +35,12 @@ func newRecorder(ctx context.Context, j *job) *recorder {
 	return r
 }
 
-// add takes one event of the engine, redacted.
+// add takes one event of the engine, redacted. The stack itself and the
+// provider's settings are not resources in a person's eyes.
 func (r *recorder) add(e EngineEvent) {
+	if e.Kind == "resource" && strings.HasPrefix(e.Type, "pulumi:") {
+		return
+	}
 	text := r.j.secrets.text
 	r.put(Event{
 		Time: e.Time.UTC(), Kind: e.Kind, Status: e.Status, URN: text(e.URN), Type: e.Type, Name: text(e.Name), Op: e.Op,
