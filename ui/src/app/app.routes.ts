@@ -1,9 +1,14 @@
 import { Routes } from '@angular/router';
 
-import { signedIn } from '@core/session/guards';
+import { setupIsOpen, signedIn } from '@core/session/guards';
 
 /** Every page of the interface; each feature keeps its own routes in its folder. */
 export const routes: Routes = [
+  {
+    path: 'setup',
+    canActivate: [setupIsOpen],
+    loadComponent: () => import('./features/firstrun/wizard').then((m) => m.Wizard),
+  },
   {
     path: 'sign-in',
     loadComponent: () => import('./features/identity/sign-in').then((m) => m.SignIn),
