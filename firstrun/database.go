@@ -5,6 +5,7 @@ import (
 
 	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 // Database is the answer to the second step.
@@ -95,7 +96,7 @@ func (s *Setup) beginDatabase() {
 		return
 	}
 	s.working, s.progress = true, Progress{Stage: "starting"}
-	life := s.life
+	life := as(s.life, id.ID{})
 	s.work.Go(func() {
 		err := s.startDatabase(life)
 		s.mu.Lock()
@@ -130,6 +131,7 @@ func (s *Setup) noteProgress(stage string, percent int) {
 // services starts what the later steps need. After a restart that is
 // everything, in the order of the wizard.
 func (s *Setup) services(ctx context.Context) (Services, error) {
+	ctx = as(ctx, id.ID{})
 	if err := s.cfg.StartDatabase(ctx, func(string, int) {}); err != nil {
 		return Services{}, err
 	}

@@ -67,6 +67,7 @@ type Services struct {
 
 // Config is what the composition root gives. Hooks without a remark are
 // required, and all are called again after a crash: doing it again must be fine.
+// Those that reach services are called with the wizard as actor.
 type Config struct {
 	Store   Store
 	DataDir string // holds keys/local.key, hsm/ and, while there is a token, setup-token
@@ -84,7 +85,7 @@ type Config struct {
 	// Apply takes over the settings as they stand. It is called after every
 	// change, before what depends on it is started.
 	Apply func(ctx context.Context, s Settings) error
-	// TestDatabase tries an external server; see db.Probe.
+	// TestDatabase tries an external server; see db.ProbeFor.
 	TestDatabase func(ctx context.Context, dsn string) (db.Report, error)
 	// StartDatabase starts or reaches the database of the applied settings. Until
 	// the organisation exists it may be called again after another choice.
