@@ -34,10 +34,21 @@ const (
 
 // Probe tries a server that may hold the application's database: whether it
 // answers and how fast, its version, what the login may do, and whether a
-// database of Nimbus is there already. newest is the last migration that this
-// binary knows. What does not work is in the report; an error is
-// fault.Invalid, for an address that cannot be read. Nothing is changed.
-func Probe(ctx context.Context, dsn, newest string) (Report, error) {
+// database of Nimbus is there already. What does not work is in the report; an
+// error is fault.Invalid, for an address that cannot be read. Nothing is changed.
+func Probe(ctx context.Context, dsn string) (Report, error) { return probe(ctx, dsn, "") }
+
+// ProbeFor is Probe that also refuses a database of a newer release: one with
+// migrations that are not in history.
+func ProbeFor(history []Migration) func(ctx context.Context, dsn string) (Report, error) {
+	newest := ""
+	for _, m := range history {
+		newest = max(newest, m.Version)
+	}
+	return func(ctx context.Context, dsn string) (Report, error) { return probe(ctx, dsn, newest) }
+}
+
+func probe(ctx context.Context, dsn, newest string) (Report, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return Report{}, fault.BadField("body.dsn", "The address cannot be read. It looks like postgres://user:password@host:5432/postgres.")
@@ -132,7 +143,7 @@ func (r *Report) history(ctx context.Context, conn *pgx.Conn, newest string) {
 		r.add("database", true, "The database %q is there and will be used.", Database)
 	case err != nil:
 		r.add("database", false, "The database %q cannot be read: %s", Database, probeCause(err))
-	case last != nil && *last > newest:
+	case last != nil && newest != "" && *last > newest:
 		r.add("database", false, "The database %q was made by a newer Nimbus. Install that release, or choose another server.", Database)
 	default:
 		r.add("database", true, "The database %q of an earlier Nimbus is there. It will be used and brought up to date.", Database)
