@@ -1,6 +1,7 @@
-import { ChangeDetectionStrategy, Component } from '@angular/core';
+import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
 import { RouterLink, RouterLinkActive } from '@angular/router';
 
+import { WaitingApprovals } from '@core/approval/waiting-approvals';
 import { Icon } from '@core/icon/icon';
 
 import { navigation } from './navigation';
@@ -27,6 +28,9 @@ import { navigation } from './navigation';
               >
                 <nb-icon [name]="entry.icon" />
                 {{ entry.label }}
+                @if (entry.path === '/approvals' && approvals.mine(); as waiting) {
+                  <span class="count">{{ waiting }}<span class="visually-hidden" i18n> wait for you</span></span>
+                }
               </a>
             </li>
           }
@@ -72,8 +76,21 @@ import { navigation } from './navigation';
     a.here nb-icon {
       color: var(--rail-accent);
     }
+    .count {
+      min-width: 1.25rem;
+      margin-left: auto;
+      padding: 0 0.35rem;
+      border-radius: 1rem;
+      background: var(--rail-accent);
+      color: #06201f;
+      font-size: var(--text-xs);
+      font-weight: 600;
+      line-height: 1.25rem;
+      text-align: center;
+    }
   `,
 })
 export class SideNavigation {
   protected readonly groups = navigation;
+  protected readonly approvals = inject(WaitingApprovals);
 }

@@ -11,6 +11,7 @@ export interface LiveEvent<T = unknown> {
 
 /** The types of events the server sends. */
 export type LiveType =
+  | 'stack.updated'
   | 'deployment.updated'
   | 'deployment.event'
   | 'task.updated'
