@@ -29,7 +29,7 @@ build: build/nimbus ## build the one binary, build/nimbus
 .PHONY: build/nimbus
 build/nimbus: bundle ui
 	@echo "==> compiling build/nimbus (the first time takes some minutes)"
-	CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o build/nimbus ./cmd/nimbus
+	CGO_ENABLED=1 go build -ldflags '$(LDFLAGS)' -o build/nimbus ./cmd/nimbus
 
 .PHONY: bundle
 bundle: $(BUNDLE) ## fetch the Postgres binaries that are packed into the binary

@@ -50,6 +50,7 @@ type Appliance struct {
 
 	front     *pocketbase.Server
 	postgres  *postgres.Server
+	database  Database // the one that was started
 	simulator *pvesim.Cluster
 	settings  atomic.Pointer[Settings]
 	setup     atomic.Pointer[http.Handler]

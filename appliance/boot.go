@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"path/filepath"
+	"reflect"
 
 	sdk "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
@@ -57,9 +58,10 @@ type Progress func(stage string, percent int)
 func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error {
 	a.bootMu.Lock()
 	defer a.bootMu.Unlock()
-	if a.core.Load() != nil {
-		return nil
+	if err := a.dropOther(ctx); err != nil || a.core.Load() != nil {
+		return err
 	}
+	a.database = a.settings.Load().Database
 	d, history, err := a.openDatabase(ctx, progress)
 	if err != nil {
 		return err
@@ -73,6 +75,22 @@ func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error 
 	a.core.Store(core)
 	progress("done", 100)
 	return nil
+}
+
+// dropOther leaves a database that was started before another one was chosen.
+func (a *Appliance) dropOther(ctx context.Context) error {
+	c := a.core.Load()
+	if c == nil || c.Provider != nil || reflect.DeepEqual(a.database, a.settings.Load().Database) {
+		return nil
+	}
+	a.core.Store(nil)
+	c.DB.Close()
+	if a.postgres == nil {
+		return nil
+	}
+	err := a.running.stopOne(ctx, "postgres")
+	a.postgres = nil
+	return err
 }
 
 func (a *Appliance) openDatabase(ctx context.Context, progress Progress) (*db.DB, []db.Migration, error) {

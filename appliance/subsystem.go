@@ -55,6 +55,20 @@ func (r *running) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// stopOne stops the part of that name and forgets it.
+func (r *running) stopOne(ctx context.Context, name string) error {
+	r.mu.Lock()
+	i := slices.IndexFunc(r.parts, func(p subsystem) bool { return p.name == name })
+	if i < 0 {
+		r.mu.Unlock()
+		return nil
+	}
+	part := r.parts[i]
+	r.parts = slices.Delete(r.parts, i, i+1)
+	r.mu.Unlock()
+	return part.part.Stop(ctx)
+}
+
 // readyTimeout is how long one part may take to say how it is.
 const readyTimeout = 2 * time.Second
 

@@ -83,7 +83,7 @@ func Root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	addGlobalFlags(root)
-	root.AddCommand(serveCommand(), statusCommand(), auditCommand(), pvesimCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), pvesimCommand(), configCommand(), versionCommand())
 	return root
 }
 

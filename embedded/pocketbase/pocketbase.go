@@ -208,7 +208,14 @@ func (s *Server) Addr() string {
 func (s *Server) Fingerprint() string { return s.cert.fingerprint() }
 
 // SetCertificate puts another certificate into use at once and keeps it. Both
-// are PEM. It fails when they do not belong together or are not valid now.
+// are PEM; none of both makes a new self-signed one. It fails when they do not
+// belong together or are not valid now.
 func (s *Server) SetCertificate(certPEM, keyPEM []byte) error {
+	if len(certPEM) == 0 && len(keyPEM) == 0 {
+		var err error
+		if certPEM, keyPEM, err = makeSelfSigned(); err != nil {
+			return err
+		}
+	}
 	return s.cert.set(certPEM, keyPEM)
 }
