@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
@@ -219,14 +220,14 @@ func (s *Service) open(ctx context.Context, seen Request, consent Approval) (Req
 		if err = s.approve(ctx, &r, consent); err != nil {
 			return err
 		}
-		if r, err = s.store.open(ctx, r.ID, challenge, sig); err != nil {
+		if r, err = s.store.open(ctx, r.ID, challenge, sig); fault.Is(db.Fault(err), fault.Conflict) {
+			return fault.Wrap(fault.Conflict, err, "%s has an open break-glass session already. End it first.", seen.User.Name)
+		}
+		if err != nil {
 			return err
 		}
 		return s.announce(ctx, r, EventOpened, "breakglass.session.opened", "")
 	})
-	if fault.Is(err, fault.Conflict) && r.Status == Pending && len(r.Approvals) == Needed {
-		return seen, fault.Wrap(fault.Conflict, err, "%s has an open break-glass session already. End it first.", r.User.Name)
-	}
 	return r, err
 }
 
@@ -241,8 +242,11 @@ func (s *Service) sign(ctx context.Context, challenge []byte) (Signature, error)
 	return sig, nil
 }
 
-// failed records that approvals did not open anything, and why.
+// failed records that approvals did not open anything, and why, even when
+// nobody waits for the answer any more.
 func (s *Service) failed(ctx context.Context, r Request, why error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
 	err := s.DB.Core(ctx, func(ctx context.Context) error {
 		return s.record(ctx, r, "breakglass.session.refused", fault.Message(why))
 	})

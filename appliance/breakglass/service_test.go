@@ -290,6 +290,19 @@ func TestRobustness44LoudRecord(t *testing.T) {
 	}
 }
 
+func TestOneSessionForAPerson(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	b.opened()
+	r := b.request(b.ann)
+	must2(t)(b.Approve(b.as(b.bob), r.ID, password))
+	_, err := b.Approve(b.as(b.ann), r.ID, password)
+	wantKind(t, err, fault.Conflict)
+	if !strings.Contains(fault.Message(err), "Ann has an open break-glass session already") || b.status(r.ID) != breakglass.Pending {
+		t.Fatalf("the second session: %v, %s", err, b.status(r.ID))
+	}
+}
+
 // TestRobustness44NothingWithoutTheRecord: no record, no session.
 func TestRobustness44NothingWithoutTheRecord(t *testing.T) {
 	t.Parallel()
@@ -336,7 +349,6 @@ func TestCommandLine(t *testing.T) {
 	wantKind(t, err, fault.Unauthenticated)
 	_, err = run(bob+"eve@example.org\n"+password+"\n", ask...)
 	wantKind(t, err, fault.Forbidden)
-	t.Log(err)
 	_, err = run("", ask...)
 	wantKind(t, err, fault.Invalid)
 	out, err := run(bob+ann, ask...)
