@@ -91,9 +91,10 @@ func openSession(ctx context.Context, c *cobra.Command, s *breakglass.Service, p
 	if err != nil {
 		return err
 	}
+	request := r.ID
 	for _, a := range both {
-		if r, err = s.Approve(actor.With(ctx, a.Actor), r.ID, a.password); err != nil {
-			return withdraw(ctx, s, r.ID, err)
+		if r, err = s.Approve(actor.With(ctx, a.Actor), request, a.password); err != nil {
+			return withdraw(ctx, s, request, err)
 		}
 	}
 	fmt.Fprintf(c.OutOrStdout(), "Break-glass is open for %s until %s.\nEnd it with: nimbus breakglass end %s\n",
