@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"nimbus/appliance/provider"
+	"nimbus/appliance/provider/proxmox"
 	"nimbus/appliance/provider/proxmox/pvesim"
 )
 
@@ -23,7 +24,10 @@ func (a *Appliance) StartSimulated(ctx context.Context) (provider.NewConnection,
 	if err := a.Change(ctx, func(s *Settings) { s.Simulated = true }); err != nil {
 		return provider.NewConnection{}, err
 	}
-	secret, err := a.simulator.CreateToken(simulatedUser, simulatedToken, true, "PVEAdmin")
+	if err := a.simulator.CreateRole(proxmox.RoleName, proxmox.Privileges()...); err != nil {
+		return provider.NewConnection{}, err
+	}
+	secret, err := a.simulator.CreateToken(simulatedUser, simulatedToken, true, proxmox.RoleName)
 	if err != nil {
 		return provider.NewConnection{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -53,8 +54,19 @@ func Main(args []string) int {
 	return exitCode(err)
 }
 
-// explain is the message with its cause: whoever runs commands is the operator.
-func explain(err error) string { return err.Error() }
+// explain is the message with its cause, unless the message tells it already:
+// whoever runs commands is the operator.
+func explain(err error) string {
+	message := fault.Message(err)
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err.Error()
+	}
+	if f.Cause == nil || strings.Contains(message, fault.Message(f.Cause)) || strings.Contains(message, f.Cause.Error()) {
+		return message
+	}
+	return message + ": " + f.Cause.Error()
+}
 
 func exitCode(err error) int {
 	switch {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nimbus/appliance/provider/proxmox"
 	"nimbus/appliance/provider/proxmox/pvesim"
 )
 
@@ -42,7 +43,10 @@ func runPvesim(c *cobra.Command, cfg pvesim.Config) error {
 	if err := cluster.Start(c.Context()); err != nil {
 		return err
 	}
-	secret, err := cluster.CreateToken("nimbus@pve", "nimbus", true, "PVEAdmin")
+	if err := cluster.CreateRole(proxmox.RoleName, proxmox.Privileges()...); err != nil {
+		return err
+	}
+	secret, err := cluster.CreateToken("nimbus@pve", "nimbus", true, proxmox.RoleName)
 	if err != nil {
 		return err
 	}

@@ -129,6 +129,9 @@ func (w *logWriter) line(line string) {
 	case "PANIC":
 		level = slog.LevelError
 	}
+	if strings.HasPrefix(message, "terminating connection due to administrator command") {
+		level = slog.LevelDebug // every session says so at each stop
+	}
 	w.log.Log(context.Background(), level, message, "component", "postgres", "severity", severity)
 }
 

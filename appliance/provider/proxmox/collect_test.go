@@ -33,7 +33,7 @@ func item(t *testing.T, out provider.Collection, key string) cmdb.Observed {
 
 func TestCollectEverything(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	stack := id.New()
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Name: "web", Running: true, Config: map[string]string{
 		"cores": "4", "memory": "2048", "tags": strings.Join(provider.MarkTags(stack, "Web"), ";"),
@@ -66,7 +66,7 @@ func TestCollectEverything(t *testing.T) {
 
 func TestANodeThatIsAwayLeavesItsGuestsSilent(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Node: "pve2", Name: "web"}))
 	must(t, sim.SetNodeOffline("pve2", true))
 	out := open(t, e).collect(t, provider.CollectRequest{})
@@ -116,7 +116,7 @@ func TestATokenThatSeesLittleSaysSo(t *testing.T) {
 }
 
 func TestRobustness47ThousandGuestsAreCollectedWithFewRequests(t *testing.T) {
-	sim, e := simulated(t, pvesim.Config{Guests: 1000}, roleName)
+	sim, e := simulated(t, pvesim.Config{Guests: 1000}, RoleName)
 	c := open(t, e)
 	known := map[string]cmdb.Known{}
 	first := c.collect(t, provider.CollectRequest{})

@@ -34,10 +34,19 @@ var needs = []need{
 	{"/sdn", []string{"SDN.Audit", "SDN.Use"}},
 }
 
-const (
-	roleName    = "Nimbus"
-	defaultUser = "nimbus"
-)
+// RoleName is the role that Commands make on the cluster.
+const RoleName = "Nimbus"
+
+const defaultUser = "nimbus"
+
+// Privileges lists all rights of that role.
+func Privileges() []string {
+	var all []string
+	for _, n := range needs {
+		all = append(all, n.privileges...)
+	}
+	return all
+}
 
 var userName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,30}$`)
 
@@ -50,16 +59,12 @@ func Commands(name string) []string {
 	if !userName.MatchString(name) {
 		name = defaultUser
 	}
-	var privileges []string
-	for _, n := range needs {
-		privileges = append(privileges, n.privileges...)
-	}
 	lines := []string{
-		fmt.Sprintf(`pveum role add %s --privs "%s"`, roleName, strings.Join(privileges, ",")),
+		fmt.Sprintf(`pveum role add %s --privs "%s"`, RoleName, strings.Join(Privileges(), ",")),
 		fmt.Sprintf(`pveum user add %s@pve --comment "Nimbus"`, name),
 	}
 	for _, n := range needs {
-		lines = append(lines, fmt.Sprintf(`pveum acl modify %s --users %s@pve --roles %s`, n.path, name, roleName))
+		lines = append(lines, fmt.Sprintf(`pveum acl modify %s --users %s@pve --roles %s`, n.path, name, RoleName))
 	}
 	return append(lines, fmt.Sprintf(`pveum user token add %s@pve %s --privsep 0`, name, name))
 }

@@ -17,7 +17,7 @@ import (
 
 func TestTheSmallestRoleIsEnough(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	r := open(t, e).Test(t.Context())
 	if !r.OK || r.Version != pvesim.Version || r.Fingerprint != sim.Fingerprint() || len(r.Privileges) != len(allPrivileges()) {
 		t.Errorf("%+v", r)
@@ -42,7 +42,7 @@ func TestMissingRightsAreNamedByPath(t *testing.T) {
 
 func TestRobustness47WrongTokenIsUnauthorised(t *testing.T) {
 	t.Parallel()
-	_, e := simulated(t, pvesim.Config{}, roleName)
+	_, e := simulated(t, pvesim.Config{}, RoleName)
 	e.Secret = "00000000-0000-0000-0000-000000000000"
 	_, err := open(t, e).Collect(t.Context(), provider.CollectRequest{})
 	if f, ok := provider.AsFailure(err); !ok || f.Status != provider.StatusUnauthorised {
@@ -52,7 +52,7 @@ func TestRobustness47WrongTokenIsUnauthorised(t *testing.T) {
 
 func TestRobustness47AnotherCertificateStopsEverything(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	must(t, open(t, e).get(t.Context(), "/version", nil, nil))
 	must(t, sim.RotateCertificate())
 	before := len(sim.Requests())
@@ -68,7 +68,7 @@ func TestRobustness47AnotherCertificateStopsEverything(t *testing.T) {
 
 func TestCertificatesAreVerified(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	for name, c := range map[string]struct {
 		fingerprint, ca string
 		ok              bool
@@ -91,7 +91,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 
 func TestTheAcceptedCertificateCanStandInForAPin(t *testing.T) {
 	t.Parallel()
-	_, e := simulated(t, pvesim.Config{}, roleName)
+	_, e := simulated(t, pvesim.Config{}, RoleName)
 	text, err := open(t, e).Certificate(t.Context())
 	must(t, err)
 	e.Fingerprint, e.CAPEM = "", text
@@ -127,7 +127,7 @@ func TestRobustness39AddressesAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", c.address, err)
 		}
 	}
-	_, sim := simulated(t, pvesim.Config{}, roleName)
+	_, sim := simulated(t, pvesim.Config{}, RoleName)
 	sim.Simulated = false
 	if r := open(t, sim).Test(t.Context()); r.OK || !strings.Contains(r.Message, "127.0.0.1") {
 		t.Errorf("loopback was reached: %+v", r)
@@ -190,7 +190,7 @@ func TestTokensAreChecked(t *testing.T) {
 
 func TestPowerSucceedsOnlyWhenTheTaskDoes(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Name: "web"}))
 	c := open(t, e)
 	g := provider.Guest{Kind: cmdb.VM, Key: "qemu/100", Node: "pve1"}
@@ -222,7 +222,7 @@ func TestPowerSucceedsOnlyWhenTheTaskDoes(t *testing.T) {
 
 func TestTasksOfANodeThatIsAway(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Node: "pve2"}))
 	must(t, sim.SetNodeOffline("pve2", true))
 	_, err := open(t, e).Power(t.Context(), provider.Guest{Kind: cmdb.VM, Key: "qemu/100", Node: "pve2"}, provider.PowerStart)
@@ -236,7 +236,7 @@ func TestTasksOfANodeThatIsAway(t *testing.T) {
 
 func TestUnknownTasks(t *testing.T) {
 	t.Parallel()
-	_, e := simulated(t, pvesim.Config{}, roleName)
+	_, e := simulated(t, pvesim.Config{}, RoleName)
 	c := open(t, e)
 	if _, err := c.TaskStatus(t.Context(), "UPID:pve1:00000001:00000001:60000000:qmstart:1:root@pam:"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("unknown: %v", err)
@@ -248,7 +248,7 @@ func TestUnknownTasks(t *testing.T) {
 
 func TestNumbersAndMarks(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100, Config: map[string]string{"tags": "theirs"}}))
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 102}))
 	c := open(t, e)
@@ -272,7 +272,7 @@ func TestNumbersAndMarks(t *testing.T) {
 
 func TestRobustness40HostileNamesStayData(t *testing.T) {
 	t.Parallel()
-	sim, e := simulated(t, pvesim.Config{}, roleName)
+	sim, e := simulated(t, pvesim.Config{}, RoleName)
 	must(t, sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 100}))
 	c := open(t, e)
 	for _, node := range []string{"; reboot", "$(reboot)", "`reboot`", "a\nb", "-rf", "../../access/users", "..", "pve1/qemu/100"} {

@@ -29,8 +29,8 @@ func simulated(t *testing.T, cfg pvesim.Config, role string) (*pvesim.Cluster, p
 			t.Error(err)
 		}
 	})
-	if role == roleName {
-		must(t, sim.CreateRole(roleName, allPrivileges()...))
+	if role == RoleName {
+		must(t, sim.CreateRole(RoleName, allPrivileges()...))
 	}
 	secret, err := sim.CreateToken("nimbus@pve", "nimbus", false, role)
 	must(t, err)
