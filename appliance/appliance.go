@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nimbus/appliance/breakglass/hsm"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/provider/proxmox/pvesim"
 	"nimbus/appliance/secret"
@@ -53,6 +54,7 @@ type Appliance struct {
 	database  Database // the one that was started
 	simulator *pvesim.Cluster
 	settings  atomic.Pointer[Settings]
+	hsm       *hsm.Token
 	setup     atomic.Pointer[http.Handler]
 	api       atomic.Pointer[http.Handler]
 	core      atomic.Pointer[Core]

@@ -11,6 +11,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/breakglass"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
 	"nimbus/appliance/deployment"
@@ -40,6 +41,7 @@ type Core struct {
 	Permissions *permission.Service
 	Tenants     *tenancy.Service
 	Identity    *identity.Service
+	BreakGlass  *breakglass.Service
 	CMDB        *cmdb.Service
 	Provider    *provider.Service
 	Deployments *deployment.Service
@@ -217,6 +219,11 @@ func (a *Appliance) openKeyring(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.Keyring = secret.NewKeyring(root, c.Keys, a.escrow)
+	signer, err := a.signer(ctx)
+	if err != nil {
+		return err
+	}
+	c.BreakGlass = a.newBreakGlass(c, signer)
 	if _, err := c.Keyring.Derive(ctx, id.ID{}, "proof"); err != nil {
 		return fault.Wrap(fault.KindOf(err), err, "The root key does not open this appliance's secrets: %s", fault.Message(err))
 	}
@@ -272,7 +279,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	c.Realtime = a.newRealtime(c, providers)
 	c.Provider = providers
 	for _, p := range []subsystem{
-		{"audit", c.Audit}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime},
+		{"audit", c.Audit}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err

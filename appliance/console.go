@@ -7,42 +7,62 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 )
 
-// WithDatabase gives fn the services that need the database only, for commands
-// on the machine. When the appliance runs its Postgres is used; otherwise
-// Postgres is started for as long as fn takes.
-func WithDatabase(ctx context.Context, cfg Config, fn func(ctx context.Context, c *Core) error) error {
+// Console gives the services that need the database only, for commands on the
+// machine, and what closes them again. When the appliance runs its Postgres is
+// used; otherwise Postgres is started until close.
+func Console(ctx context.Context, cfg Config) (c *Core, done func(), err error) {
 	a := New(cfg)
-	err := a.takeDirectory()
-	if errors.Is(err, ErrInUse) {
-		return a.borrow(ctx, fn)
+	done = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
+		defer cancel()
+		if err := a.Stop(ctx); err != nil {
+			a.cfg.Logger.Error("the database did not stop cleanly", "error", err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	err = a.takeDirectory()
+	running := errors.Is(err, ErrInUse)
+	if err != nil && !running {
+		return nil, done, err
+	}
+	if err := a.openLocal(ctx); err != nil {
+		return nil, done, err
+	}
+	if running {
+		c, err = a.borrow(ctx)
+	} else if err = a.StartDatabase(ctx, func(string, int) {}); err == nil {
+		c = a.core.Load()
 	}
 	if err != nil {
-		return err
+		return nil, done, err
 	}
-	defer a.Stop(context.WithoutCancel(ctx))
-	if err := a.openLocal(ctx); err != nil {
-		return err
-	}
-	if err := a.StartDatabase(ctx, func(string, int) {}); err != nil {
-		return err
-	}
-	return fn(ctx, a.core.Load())
+	signer, err := a.signer(ctx)
+	c.BreakGlass = a.newBreakGlass(c, signer)
+	return c, done, err
 }
 
+// consoleStop is how long what a command started may take to stop.
+const consoleStop = 20 * time.Second
+
 // borrow reaches the database of the appliance that runs.
-func (a *Appliance) borrow(ctx context.Context, fn func(ctx context.Context, c *Core) error) error {
+func (a *Appliance) borrow(ctx context.Context) (*Core, error) {
 	passwords, err := a.passwords()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	port, err := os.ReadFile(filepath.Join(a.cfg.DataDir, "postgres", "port"))
 	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "The running appliance has no database yet, or an external one. Stop it and try again")
+		return nil, fault.Wrap(fault.Unavailable, err, "The running appliance has no database yet, or an external one. Stop it and try again")
 	}
 	dsn := func(user, password string) string {
 		return fmt.Sprintf("host=127.0.0.1 port=%s dbname=%s user=%s password=%s sslmode=disable",
@@ -52,16 +72,13 @@ func (a *Appliance) borrow(ctx context.Context, fn func(ctx context.Context, c *
 		AppDSN: dsn("nimbus_app", passwords.App), OwnerDSN: dsn("nimbus_owner", passwords.Owner), MaxConns: 2, Logger: a.cfg.Logger,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer d.Close()
 	history, err := History()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := a.wire(d, history)
-	if err := c.Tenants.Load(ctx); err != nil {
-		return err
-	}
-	return fn(ctx, c)
+	a.core.Store(c)
+	return c, c.Tenants.Load(ctx)
 }

@@ -3,6 +3,7 @@ package appliance
 import (
 	"nimbus/appliance/approval"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/breakglass"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
 	"nimbus/appliance/deployment"
@@ -21,6 +22,7 @@ func History() ([]db.Migration, error) {
 		tenancy.Migrations,
 		permission.Migrations,
 		identity.Migrations,
+		breakglass.Migrations,
 		cmdb.Migrations,
 		provider.Migrations,
 		approval.Migrations,

@@ -10,6 +10,7 @@ import (
 
 	"filippo.io/age"
 
+	"nimbus/appliance/breakglass"
 	"nimbus/appliance/breakglass/hsm"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/secret"
@@ -20,22 +21,54 @@ const wrappingKey = "nimbus-root"
 
 // rootKey is the key in the HSM that was chosen, or else one in a file.
 func (a *Appliance) rootKey(ctx context.Context) (secret.RootKey, error) {
-	s := a.settings.Load().HSM
-	if s.Module == "" {
-		return secret.OpenFileRoot(filepath.Join(a.cfg.DataDir, "keys", "root.key"))
-	}
-	token := hsm.New(a.HSMConfig(s))
-	if err := a.running.start(ctx, "hsm", subsystem{part: token}); err != nil {
+	token, err := a.token(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if token == nil {
+		return secret.OpenFileRoot(filepath.Join(a.cfg.DataDir, "keys", "root.key"))
 	}
 	if err := token.EnsureWrappingKey(ctx, wrappingKey); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "The HSM cannot be used: %s", err)
 	}
-	return hsmRoot{token, "hsm:" + s.TokenLabel}, nil
+	return hsmRoot{token, "hsm:" + a.settings.Load().HSM.TokenLabel}, nil
 }
 
-// HSMConfig is how a chosen token is reached.
-func (a *Appliance) HSMConfig(s HSM) hsm.Config {
+// token starts the HSM that was chosen, once; nil when there is none.
+func (a *Appliance) token(ctx context.Context) (*hsm.Token, error) {
+	s := a.settings.Load().HSM
+	if s.Module == "" || a.hsm != nil {
+		return a.hsm, nil
+	}
+	token := hsm.New(a.hsmConfig(s))
+	if err := a.running.start(ctx, "hsm", subsystem{part: token}); err != nil {
+		return nil, err
+	}
+	a.hsm = token
+	return token, nil
+}
+
+// signer signs emergency sessions: with the HSM where there is one.
+func (a *Appliance) signer(ctx context.Context) (breakglass.Signer, error) {
+	token, err := a.token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if token == nil {
+		return breakglass.NewFileSigner(filepath.Join(a.cfg.DataDir, "keys", "breakglass.ed25519")), nil
+	}
+	return breakglass.NewTokenSigner(token), nil
+}
+
+func (a *Appliance) newBreakGlass(c *Core, signer breakglass.Signer) *breakglass.Service {
+	return breakglass.New(breakglass.Config{
+		DB: c.DB, Audit: c.Audit, Permissions: c.Permissions, Identity: c.Identity, Events: c.Events,
+		Signer: signer, Root: c.Tenants.Root, Logger: a.cfg.Logger,
+	})
+}
+
+// hsmConfig is how a chosen token is reached.
+func (a *Appliance) hsmConfig(s HSM) hsm.Config {
 	return hsm.Config{
 		Module: s.Module, TokenLabel: s.TokenLabel, Slot: s.Slot, WorkerEnv: s.Env, Logger: a.cfg.Logger,
 		Dir: filepath.Join(a.cfg.DataDir, "hsm"),

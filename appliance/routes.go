@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/actor"
 	auditapi "nimbus/appliance/audit/api"
+	breakglassapi "nimbus/appliance/breakglass/api"
 	cmdbapi "nimbus/appliance/cmdb/api"
 	deploymentapi "nimbus/appliance/deployment/api"
 	"nimbus/appliance/fault"
@@ -98,11 +99,12 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	api := web.New(a.cfg.Version, a.cfg.Logger)
 	identityapi.Register(api, identityapi.Config{
 		Identity: c.Identity, Permissions: c.Permissions, Tenants: c.Tenants,
-		Appliance: a.describe, BreakGlass: func(context.Context) any { return nil },
+		Appliance: a.describe, BreakGlass: c.BreakGlass.Banner,
 	})
 	tenancyapi.Register(api, c.Tenants)
 	permissionapi.Register(api, c.Permissions)
 	auditapi.Register(api, c.Audit)
+	breakglassapi.Register(api, c.BreakGlass)
 	cmdbapi.Register(api, c.CMDB)
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)
@@ -124,10 +126,23 @@ func (a *Appliance) describe() identityapi.Appliance {
 	return identityapi.Appliance{Name: s.Name, URL: s.URL, TimeZone: s.TimeZone, Version: a.cfg.Version}
 }
 
+// authenticate finds who sends a request, with the rights that an open
+// emergency session gives.
+func (c *Core) authenticate() web.Authenticate {
+	find := identityapi.Authenticate(c.Identity)
+	return func(r *http.Request) (actor.Actor, bool, error) {
+		a, ok, err := find(r)
+		if ok {
+			a = c.BreakGlass.Raise(r.Context(), a)
+		}
+		return a, ok, err
+	}
+}
+
 // serveAPI puts the API and the sockets into use.
 func (a *Appliance) serveAPI(c *Core) error {
 	api := a.newAPI(c)
-	authenticate := identityapi.Authenticate(c.Identity)
+	authenticate := c.authenticate()
 	rest := web.Chain(api, web.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -144,10 +159,9 @@ func (a *Appliance) serveAPI(c *Core) error {
 }
 
 func (a *Appliance) newRealtime(c *Core, providers *provider.Service) *realtime.Service {
-	authenticate := identityapi.Authenticate(c.Identity)
 	return realtime.New(realtime.Config{
 		Events: c.Events, Logger: a.cfg.Logger,
-		Authenticate: func(r *http.Request) (actor.Actor, bool, error) { return authenticate(r) },
+		Authenticate: c.authenticate(),
 		Allowed:      c.Permissions.Allowed,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"deployment": func(ctx context.Context, d id.ID) error { _, err := c.Deployments.Deployment(ctx, d); return err },

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -46,13 +45,13 @@ func verifyAll(c *cobra.Command) ([]audit.Verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []audit.Verification
-	err = appliance.WithDatabase(c.Context(), cfg, func(ctx context.Context, core *appliance.Core) error {
-		ctx = actor.With(ctx, actor.Actor{Kind: actor.Console, Name: "console"})
-		all, err = core.Audit.VerifyAll(ctx)
-		return err
-	})
-	return all, err
+	ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Console, Name: "console"})
+	core, done, err := appliance.Console(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return core.Audit.VerifyAll(ctx)
 }
 
 func printVerifications(c *cobra.Command, all []audit.Verification, output string) error {
