@@ -44,7 +44,7 @@ ui: ui/dist/index.html ## build the browser interface into ui/dist
 
 ui/node_modules/.package-lock.json: ui/package-lock.json
 	@echo "==> installing the interface's packages"
-	npm --prefix ui ci --no-audit --no-fund
+	npm --prefix ui install --no-save --no-audit --no-fund
 	@touch $@
 
 ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
@@ -68,7 +68,7 @@ test: tools bundle ui ## run every test, the story in a browser included
 	@echo "==> go vet"
 	go vet ./...
 	@echo "==> go test"
-	go test -timeout 20m ./... ; code=$$?; go run ./embedded/postgres/postgrestest/keeper stop; exit $$code
+	go test -timeout 20m ./...; code=$$?; go run ./embedded/postgres/postgrestest/keeper stop; exit $$code
 	@$(MAKE) --no-print-directory e2e
 
 .PHONY: race
