@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,6 +178,28 @@ func (s *Service) SignOut(ctx context.Context) error {
 		return err
 	}
 	return s.EndSession(ctx, a.Session)
+}
+
+// Me returns the actor's e-mail address and the session it acts in; for an API
+// token that session is empty.
+func (s *Service) Me(ctx context.Context) (email string, session Session, err error) {
+	a, err := actor.Require(ctx)
+	if err != nil {
+		return "", Session{}, err
+	}
+	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		acc, err := s.store.byID(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		email = acc.Email
+		mine, err := s.store.sessionsOf(ctx, a.ID)
+		if i := slices.IndexFunc(mine, func(m Session) bool { return m.ID == a.Session }); i >= 0 {
+			session = mine[i]
+		}
+		return err
+	})
+	return email, session, err
 }
 
 // Sessions lists the actor's own sessions, the last used first.

@@ -94,14 +94,17 @@ type sessionAnswer struct {
 	Tenant          tenantName   `json:"tenant"`
 	Tenants         []tenantName `json:"tenants"`
 	Permissions     []string     `json:"permissions" doc:"Patterns; a leading ! denies."`
+	SignedInAt      time.Time    `json:"signed_in_at"`
 	AuthenticatedAt time.Time    `json:"authenticated_at"`
+	ExpiresAt       time.Time    `json:"expires_at"`
 	Appliance       Appliance    `json:"appliance"`
 	BreakGlass      any          `json:"breakglass"`
 }
 
 type userName struct {
-	ID   id.ID  `json:"id"`
-	Name string `json:"name"`
+	ID    id.ID  `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
 }
 
 type tenantName struct {
@@ -146,12 +149,13 @@ func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, erro
 	mine, err1 := h.Permissions.Mine(ctx)
 	ids, err2 := h.Identity.TenantsOf(ctx)
 	tenants, err3 := h.Tenants.Named(ctx, ids)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	email, signIn, err4 := h.Identity.Me(ctx)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return sessionAnswer{}, err
 	}
 	answer := sessionAnswer{
-		ID: a.Session, User: userName{a.ID, a.Name}, Permissions: mine, Tenants: []tenantName{},
-		AuthenticatedAt: a.AuthenticatedAt, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
+		ID: a.Session, User: userName{a.ID, a.Name, email}, Permissions: mine, Tenants: []tenantName{},
+		SignedInAt: signIn.SignedInAt, AuthenticatedAt: a.AuthenticatedAt, ExpiresAt: signIn.ExpiresAt, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
 	}
 	for _, t := range tenants {
 		name := tenantName{t.ID, t.Name, t.IsRoot}

@@ -8,6 +8,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/provider"
+	"nimbus/appliance/provider/proxmox"
 	"nimbus/appliance/web"
 )
 
@@ -27,6 +28,8 @@ func connections(a *web.API, h handlers) {
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/connections/test", Tag: tag,
 		Permission: provider.TestConnection, Summary: "Try a connection without storing it",
 		Description: "The one operation that asks the cluster while somebody waits, for at most 15 seconds."}, h.test)
+	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/connections/commands", Tag: tag,
+		Permission: provider.CreateConnection, Summary: "The lines that make a token on a node"}, h.commands)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/connections/{id}", Tag: tag,
 		Permission: provider.ReadConnections, Summary: "Read a connection"}, h.get)
 	web.Handle(a, web.Route{Method: http.MethodDelete, Path: "/v1/connections/{id}", Tag: tag,
@@ -51,6 +54,15 @@ func tasks(a *web.API, h handlers) {
 }
 
 type handlers struct{ provider *provider.Service }
+
+type commandLines struct {
+	Lines []string `json:"lines"`
+}
+
+// commands is the same for everybody: what to type, no secret.
+func (h handlers) commands(context.Context, *struct{}) (commandLines, error) {
+	return commandLines{Lines: proxmox.Commands("nimbus")}, nil
+}
 
 type list[T any] struct {
 	Items []T     `json:"items"`
