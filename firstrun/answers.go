@@ -152,14 +152,16 @@ func orRefusal(err error, ok bool, message string) error {
 
 func (s *Setup) answerDatabase(ctx context.Context, a Answers) error {
 	st, err := s.load(ctx)
-	if err != nil || st.fixed() {
+	if err != nil {
 		return err
 	}
 	if err := s.awaitDatabase(ctx); err != nil { // one that Start goes on with
 		return err
 	}
-	if _, err := s.SetDatabase(ctx, a.Database); err != nil {
-		return err
+	if !st.fixed() {
+		if _, err := s.SetDatabase(ctx, a.Database); err != nil {
+			return err
+		}
 	}
 	if err := s.awaitDatabase(ctx); err != nil {
 		return err
