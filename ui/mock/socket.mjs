@@ -1,5 +1,5 @@
 // The smallest Socket.IO endpoint that keeps the stock client connected: long
-// polling, one namespace, heartbeats, acknowledged events, nothing told.
+// polling, one namespace, heartbeats, acknowledged events, and what `broadcast` is given.
 const waiting = new Map();
 const queued = new Map();
 
@@ -26,6 +26,11 @@ async function receive(request, response, sid) {
     if (asked) tell(sid, `43${asked[1]}[{"ok":true}]`);
   }
   response.end('ok');
+}
+
+/** Tells every connected browser one event, as the appliance does. */
+export function broadcast(type, id, data) {
+  for (const sid of queued.keys()) tell(sid, `42${JSON.stringify(['event', { type, id, tenant_id: '', data }])}`);
 }
 
 /** Answers one request to /socket.io/. */
