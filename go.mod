@@ -2,6 +2,11 @@ module nimbus
 
 go 1.27.1
 
+ignore (
+	./build
+	./ui/node_modules
+)
+
 replace github.com/hashicorp/terraform-plugin-sdk/v2 => github.com/pulumi/terraform-plugin-sdk/v2 v2.0.0-20260318212141-5525259d096b
 
 replace github.com/atotto/clipboard => github.com/tgummerer/clipboard v0.0.0-20241001131231-d02d263e614e
