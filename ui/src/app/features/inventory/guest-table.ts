@@ -64,6 +64,11 @@ export class GuestTable {
     });
   }
 
+  /** The tags a person gave; the marks of a stack show as "managed". */
+  protected tags(item: Item): string[] {
+    return (item.properties.tags ?? []).filter((tag) => !/^nimbus(-[0-9a-f]{32})?$/.test(tag));
+  }
+
   protected direction(key: SortKey): 'ascending' | 'descending' | 'none' {
     if (this.sort() === key) return 'ascending';
     return this.sort() === `-${key}` ? 'descending' : 'none';
