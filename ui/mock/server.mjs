@@ -1,5 +1,5 @@
 // A stand-in for the appliance, for looking at the interface while it is made:
-// serves ../dist and answers /v1 with made-up data from memory. Development
+// serves ../dist (or DIST) and answers /v1 with made-up data from memory. Development
 // only; it knows no security at all. POST /mock/scenario {name: bool} switches
 // what it plays: setup, empty, breakglass, signed_out, failing.
 import { createServer } from 'node:http';
@@ -12,7 +12,7 @@ import { routes as infrastructureRoutes } from './infrastructure.mjs';
 import { routes as setupRoutes } from './setup.mjs';
 import { socket } from './socket.mjs';
 
-const dist = fileURLToPath(new URL('../dist', import.meta.url));
+const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
 const port = Number(process.env.PORT ?? 4300);
 const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false };
 const routes = [...setupRoutes, ...applianceRoutes, ...infrastructureRoutes];
@@ -58,10 +58,11 @@ async function file(response, path) {
   try {
     const plain = join(dist, name);
     const packed = await readFile(`${plain}.br`).catch(() => null);
+    const content = packed ?? (await readFile(plain));
     const headers = { 'Content-Type': types[extname(name)] ?? 'application/octet-stream' };
     if (packed) headers['Content-Encoding'] = 'br';
     response.writeHead(200, headers);
-    response.end(packed ?? (await readFile(plain)));
+    response.end(content);
   } catch {
     response.writeHead(404);
     response.end();

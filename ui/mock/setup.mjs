@@ -13,6 +13,22 @@ const kit = [
   '',
 ].join('\n');
 
+const samples = {
+  appliance: { name: 'nimbus-01', url: 'https://nimbus.home.arpa:8443', time_zone: 'Europe/Berlin', certificate: { mode: 'self_signed' } },
+  database: { mode: 'embedded', progress: { stage: 'Ready', percent: 100, error: null } },
+  hsm: { mode: 'none' },
+  organisation: { tenant_name: 'Homelab', admin_name: 'Ada Berger', admin_email: 'ada@home.arpa' },
+  proxmox: { mode: 'simulated' },
+  recovery_kit: {},
+};
+
+// The steps, or for a picture the steps as they are when `until` is the next one.
+function shown(until) {
+  if (!until) return [...steps.values()];
+  const at = until === 'done' ? names.length : names.indexOf(until);
+  return names.map((name, index) => index < at ? { name, done: true, answers: samples[name] } : { name, done: false, answers: {} });
+}
+
 function done(name, answers) {
   steps.set(name, { name, done: true, answers });
   return steps.get(name);
@@ -50,7 +66,7 @@ function proxmox(body) {
 /** What `GET /v1/setup` and the steps answer. */
 export const routes = [
   ['GET', /^\/v1\/setup$/, ({ scenario }) => scenario.setup
-    ? [200, { open: true, authenticated: scenario.setup_signed_in ?? authenticated, token_expires_at: expires(), steps: [...steps.values()], defaults: { url: 'https://192.168.1.20:8443', time_zone: 'Europe/Berlin', name: 'nimbus' } }]
+    ? [200, { open: true, authenticated: scenario.setup_signed_in ?? authenticated, token_expires_at: expires(), steps: shown(scenario.setup_until), defaults: { url: 'https://192.168.1.20:8443', time_zone: 'Europe/Berlin', name: 'nimbus' } }]
     : problem(404, 'not_found', 'Set-up is closed.')],
   ['POST', /^\/v1\/setup\/session$/, ({ body }) => {
     if (body.token?.replaceAll('-', '').length < 8) return problem(401, 'unauthenticated', `This is not the setup token. Read it again on the console; ${--tries} tries are left.`);
