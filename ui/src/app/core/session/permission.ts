@@ -19,16 +19,16 @@ export function allows(held: readonly string[], asked: string): boolean {
   return allowed;
 }
 
-// specificity is -1 when the pattern does not match. A literal part outweighs
-// any number of wildcards, and earlier parts outweigh later ones only by count:
-// subtype, then generic, then wildcard.
+// specificity is -1 when the pattern does not match. More literal parts are
+// more specific; with equally many, an earlier literal part outweighs a later
+// one. The server orders grants the same way.
 function specificity(pattern: readonly string[], want: readonly string[]): number {
   if (pattern.length > want.length) return -1;
   let rank = 0;
   for (const [at, part] of pattern.entries()) {
     if (part === '*') continue;
     if (part !== want[at]) return -1;
-    rank += 10;
+    rank += 16 + (8 >> at);
   }
-  return rank + pattern.length;
+  return rank;
 }

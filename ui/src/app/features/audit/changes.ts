@@ -20,7 +20,7 @@ export function flatten(value: unknown, path = '', into = new Map<string, string
   const parts =
     value !== null && typeof value === 'object' ? Object.entries(value as Record<string, unknown>) : null;
   if (!parts || parts.length === 0) {
-    if (value !== undefined && (path || value !== null)) into.set(path, leaf(value));
+    if (path || (!parts && value !== null && value !== undefined)) into.set(path, leaf(value));
     return into;
   }
   for (const [key, inner] of parts) {
