@@ -40,7 +40,9 @@ export class DatabaseStep {
   protected readonly sending = submit(this.form);
   protected readonly testing = action();
   protected readonly tested = signal<DatabaseTest | null>(null);
-  protected readonly done = computed(() => this.setup.isDone('database'));
+  private readonly again = signal(false);
+  protected readonly done = computed(() => this.setup.isDone('database') && !this.again());
+  protected readonly fixed = computed(() => this.setup.isFixed('database'));
   private readonly started = signal(false);
   protected readonly progress = computed(
     () => (this.setup.step('database')?.answers?.['progress'] as Progress | null | undefined) ?? null,
@@ -49,7 +51,7 @@ export class DatabaseStep {
   protected readonly preparing = computed(() => {
     const progress = this.progress();
     const running = progress ? !progress.error : this.started();
-    return !this.done() && running;
+    return !this.done() && !this.again() && running;
   });
   protected readonly options: readonly Option<Mode>[] = [
     {
@@ -77,6 +79,11 @@ export class DatabaseStep {
     });
   }
 
+  /** Opens the form of a database that is ready but holds nothing yet. */
+  protected chooseAgain(): void {
+    this.again.set(true);
+  }
+
   protected choose(mode: Mode): void {
     this.mode.set(mode);
     this.tested.set(null);
@@ -90,9 +97,11 @@ export class DatabaseStep {
   }
 
   protected async send(): Promise<void> {
-    if (this.done()) return this.saved.emit();
     const mode = this.mode();
     const body = mode === 'external' ? { mode, ...this.form.getRawValue() } : { mode };
-    if (await this.sending.run(() => this.setup.save('database', body))) this.started.set(true);
+    if (await this.sending.run(() => this.setup.save('database', body))) {
+      this.again.set(false);
+      this.started.set(true);
+    }
   }
 }

@@ -47,7 +47,7 @@ export class HsmStep {
   protected readonly form = new FormGroup({
     module: text(this.setup.answer('hsm', 'module')),
     slot: text(this.setup.answer('hsm', 'slot')),
-    token_label: text(this.setup.answer('hsm', 'token_label', 'nimbus')),
+    token_label: text(this.setup.answer('hsm', 'token_label')),
     pin: text(''),
   });
   protected readonly sending = submit(this.form);
@@ -55,6 +55,7 @@ export class HsmStep {
   protected readonly slots = signal<readonly Slot[] | null>(null);
   protected readonly tested = signal<HsmTest | null>(null);
   protected readonly ready = computed(() => this.mode() === 'none' || this.tested()?.ok === true);
+  protected readonly fixed = computed(() => this.setup.isFixed('hsm'));
   protected readonly options: readonly Option<Mode>[] = [
     {
       value: 'none',
@@ -64,7 +65,7 @@ export class HsmStep {
     {
       value: 'softhsm',
       label: $localize`SoftHSM`,
-      text: $localize`A module in software: for trying things out, or until the hardware comes.`,
+      text: $localize`A module in software: for trying things out, or until the hardware comes. Nimbus makes the token.`,
     },
     {
       value: 'pkcs11',
@@ -95,14 +96,18 @@ export class HsmStep {
 
   protected async send(): Promise<void> {
     if (!this.ready()) return this.test();
-    if (await this.sending.run(() => this.setup.save('hsm', this.body()))) this.saved.emit();
+    await this.sending.run(async () => {
+      const answer = await this.setup.save<HsmTest>('hsm', this.body());
+      // A token that does not sign is an answer and not a failure: nothing was kept.
+      if (answer.ok) this.saved.emit();
+      else this.tested.set(answer);
+    });
   }
 
   private body(): object {
     const mode = this.mode();
+    if (mode !== 'pkcs11') return { mode };
     const { module, slot, token_label, pin } = this.form.getRawValue();
-    if (mode === 'none') return { mode };
-    if (mode === 'softhsm') return { mode, token_label, pin };
     return { mode, module, token_label, pin, ...(slot === '' ? {} : { slot: Number(slot) }) };
   }
 }

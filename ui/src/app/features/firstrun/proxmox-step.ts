@@ -58,6 +58,11 @@ export class ProxmoxStep {
   readonly saved = output();
 
   protected readonly mode = signal<Mode>(this.setup.answer('proxmox', 'mode', 'real') as Mode);
+  /** Set once a cluster is connected; it is changed under Connections from then on. */
+  protected readonly connected = computed(() => {
+    const kept = this.setup.answer('proxmox', 'mode');
+    return this.setup.isDone('proxmox') && kept !== 'later';
+  });
   protected readonly commands = remote<{ lines: string[] }>(() => '/setup/proxmox/commands');
   protected readonly script = computed(() => this.commands.value()?.lines.join('\n') ?? '');
   protected readonly form = new FormGroup({
@@ -65,8 +70,8 @@ export class ProxmoxStep {
     url: text(this.setup.answer('proxmox', 'url')),
     token_id: text(this.setup.answer('proxmox', 'token_id', 'nimbus@pve!nimbus')),
     token_secret: text(''),
-    fingerprint: text(this.setup.answer('proxmox', 'fingerprint')),
-    ca_pem: text(this.setup.answer('proxmox', 'ca_pem')),
+    fingerprint: text(''),
+    ca_pem: text(''),
   });
   protected readonly sending = submit(this.form);
   protected readonly testing = action();
@@ -108,8 +113,12 @@ export class ProxmoxStep {
   }
 
   protected async send(): Promise<void> {
-    const done = await this.sending.run(() => this.setup.save('proxmox', this.body()));
-    if (done) this.saved.emit();
+    await this.sending.run(async () => {
+      const answer = await this.setup.save<ProxmoxTest>('proxmox', this.body());
+      // A cluster that does not work is an answer and not a failure: nothing was kept.
+      if (answer.ok) this.saved.emit();
+      else this.tested.set(answer);
+    });
   }
 
   private body(): object {

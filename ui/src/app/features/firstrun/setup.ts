@@ -58,6 +58,11 @@ export class Setup {
     return typeof value === 'string' || typeof value === 'number' ? String(value) : fallback;
   }
 
+  /** Whether a step can no longer be changed, because what came after rests on it. */
+  isFixed(name: StepName): boolean {
+    return this.isDone(name) && this.step(name)?.answers?.['fixed'] === true;
+  }
+
   /** Hands in the token of the console. */
   async signIn(token: string): Promise<void> {
     await this.api.post('/setup/session', { token });

@@ -27,7 +27,7 @@ import { StepFrame } from './step-frame';
           i18n-label
           label="Setup token"
           i18n-hint
-          hint="Not on the screen any more? Run “nimbus setup token” on the machine for a new one."
+          hint="Not on the screen any more? Restart Nimbus on the machine; it prints a new one."
           [error]="sending.error('token')"
         >
           <input nbInput class="mono" autocomplete="off" spellcheck="false" formControlName="token" autofocus />
@@ -36,7 +36,7 @@ import { StepFrame } from './step-frame';
           <button class="button primary" [disabled]="sending.busy()" i18n>Begin</button>
           @if (setup.state.value()?.token_expires_at; as at) {
             <span class="small-text soft">
-              <ng-container i18n>The token is good until</ng-container> <nb-time [at]="at" />
+              <ng-container i18n>The token is good until</ng-container>&ngsp;<nb-time [at]="at" />
             </span>
           }
         </div>
