@@ -69,7 +69,9 @@ export class Shell {
   protected async palette(): Promise<void> {
     if (document.querySelector('nb-palette')) return;
     const { Palette } = await import('@core/shortcut/palette');
-    const chosen = await this.dialogs.open<Command>(Palette);
+    const chosen = await this.dialogs.open<Command>(Palette, undefined, {
+      ariaLabel: $localize`Search pages and actions`,
+    });
     chosen?.run();
   }
 

@@ -1,5 +1,5 @@
 import { DialogRef } from '@angular/cdk/dialog';
-import { ChangeDetectionStrategy, Component, ElementRef, inject, input } from '@angular/core';
+import { ChangeDetectionStrategy, Component, ElementRef, afterNextRender, inject, input } from '@angular/core';
 
 import { Icon } from '../icon/icon';
 
@@ -59,6 +59,6 @@ export class DialogFrame {
 
   constructor() {
     const host = inject<ElementRef<HTMLElement>>(ElementRef).nativeElement;
-    queueMicrotask(() => host.closest('[role]')?.setAttribute('aria-labelledby', this.id));
+    afterNextRender(() => host.closest('[role]')?.setAttribute('aria-labelledby', this.id));
   }
 }

@@ -9,7 +9,8 @@ import { Icon } from '../icon/icon';
   imports: [Icon],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
-    <button type="button" [title]="value()" [attr.aria-label]="label()" (click)="copy()">
+    <button type="button" [title]="value()" (click)="copy()">
+      <span class="visually-hidden" i18n>Copy</span>
       <span class="mono">{{ short() }}</span>
       <nb-icon [name]="copied() ? 'check' : 'copy'" [size]="13" />
     </button>
@@ -51,7 +52,6 @@ export class CopyId {
     const value = this.value();
     return this.full() || value.length <= 14 ? value : `…${value.slice(-8)}`;
   });
-  protected readonly label = computed(() => $localize`Copy ${this.value()}`);
 
   protected copy(): void {
     this.copied.set(this.clipboard.copy(this.value()));

@@ -44,6 +44,10 @@ export class Users {
     });
   }
 
+  protected moreLabel(user: User): string {
+    return $localize`More for ${user.name}`;
+  }
+
   protected async create(): Promise<void> {
     const made = await this.dialogs.open<User>(CreateUser);
     if (!made) return;

@@ -64,6 +64,18 @@ export class CreateRole {
   });
   protected readonly sending = submit(this.form);
 
+  protected decisionLabel(at: number): string {
+    return $localize`Decision of grant ${at + 1}`;
+  }
+
+  protected permissionLabel(at: number): string {
+    return $localize`Permission of grant ${at + 1}`;
+  }
+
+  protected removeLabel(at: number): string {
+    return $localize`Remove grant ${at + 1}`;
+  }
+
   protected add(): void {
     this.grants.push(newGrant());
   }
