@@ -17,8 +17,7 @@ import { duration } from '@core/time/format';
       <div class="glass" role="alert">
         <nb-icon name="breakglass" />
         <p>
-          <strong i18n>Break-glass is open</strong>
-          <ng-container i18n>for {{ open.user_name }}: “{{ open.reason }}”. It ends by itself in {{ left() }}; everything is recorded.</ng-container>
+          <strong i18n>Break-glass is open</strong>&ngsp;<ng-container i18n>for {{ open.user_name }}: “{{ open.reason }}”. It ends by itself in {{ left() }}; everything is recorded.</ng-container>
         </p>
         <a routerLink="/break-glass" i18n>Look or end it</a>
       </div>

@@ -41,6 +41,7 @@ export class FieldInput {
   styles: `
     :host {
       display: grid;
+      grid-template-columns: minmax(0, 1fr);
       gap: 0.3rem;
       align-content: start;
       min-width: 0;

@@ -26,9 +26,7 @@ export interface SessionView {
   tenant: TenantRef;
   tenants: TenantRef[];
   permissions: string[];
-  signed_in_at: string;
   authenticated_at: string;
-  expires_at: string;
   appliance: { name: string; url: string; version: string; time_zone: string };
   breakglass: BreakglassRef | null;
 }

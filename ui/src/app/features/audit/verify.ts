@@ -39,7 +39,7 @@ import { Verification } from './record';
             </ul>
           }
           @if (it.head) {
-            <p class="small-text head"><ng-container i18n>Head</ng-container> <nb-id [value]="it.head" /></p>
+            <p class="small-text head"><ng-container i18n>Head</ng-container>&ngsp;<nb-id [value]="it.head" /></p>
           }
         } @else {
           <p i18n>Verifying recomputes the hash of every record and names each one that was changed, removed or moved.</p>

@@ -1,4 +1,4 @@
-import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
 
 import { Api } from '@core/api/api';
 import { Dialogs } from '@core/dialog/dialogs';
@@ -51,6 +51,7 @@ export class Profile {
   private readonly toasts = inject(Toasts);
   protected readonly session = inject(Session);
   protected readonly sessions = keysetList<OwnSession>('/sessions');
+  protected readonly current = computed(() => this.sessions.items().find((one) => one.current));
   protected readonly tokens = keysetList<OwnToken>('/tokens');
   protected readonly changing = action('toast');
   protected readonly agent = agentName;
