@@ -58,12 +58,32 @@ type story struct {
 func newStory(t *testing.T) *story {
 	s := &story{Appliance: appliancetest.Start(t), t: t}
 	s.connect()
-	admin := s.SignIn(t, "ada@example.com", s.Tenant)
+	s.people()
+	return s
+}
+
+// people makes a deployer and an approver and signs them in.
+func (s *story) people() {
+	s.t.Helper()
+	admin := s.SignIn(s.t, "ada@example.com", s.Tenant)
 	s.person(admin, "Dora Deployer", "dora@example.com", "Deployer")
 	s.person(admin, "Abel Approver", "abel@example.com", "Approver")
-	s.deployer = s.SignIn(t, "dora@example.com", s.Tenant)
-	s.approver = s.SignIn(t, "abel@example.com", s.Tenant)
-	return s
+	s.deployer = s.SignIn(s.t, "dora@example.com", s.Tenant)
+	s.approver = s.SignIn(s.t, "abel@example.com", s.Tenant)
+}
+
+// createStack stores a stack of one machine and returns its version.
+func (s *story) createStack(memory string) int {
+	s.t.Helper()
+	var stack struct {
+		ID      string
+		Version int
+	}
+	s.deployer.Do(http.MethodPost, "/v1/stacks", map[string]any{
+		"name": "web", "connection_id": s.connection, "program": program(memory), "config": map[string]any{},
+	}, http.StatusCreated, &stack)
+	s.stack = stack.ID
+	return stack.Version
 }
 
 func (s *story) connect() {
@@ -108,8 +128,13 @@ func (s *story) deploy(operation string, refresh bool) deploymentRow {
 // wait polls a deployment until it has one of the states.
 func (s *story) wait(deployment string, states ...string) deploymentRow {
 	s.t.Helper()
+	return s.waitLong(deployment, 90*time.Second, states...)
+}
+
+func (s *story) waitLong(deployment string, limit time.Duration, states ...string) deploymentRow {
+	s.t.Helper()
 	var d deploymentRow
-	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		s.deployer.Do(http.MethodGet, "/v1/deployments/"+deployment, nil, http.StatusOK, &d)
 		for _, state := range states {
 			if d.Status == state {
@@ -135,15 +160,7 @@ func (s *story) approve(d deploymentRow) {
 func TestStory(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
-	var stack struct {
-		ID      string
-		Version int
-	}
-	s.deployer.Do(http.MethodPost, "/v1/stacks", map[string]any{
-		"name": "web", "connection_id": s.connection, "program": program("1024"), "config": map[string]any{},
-	}, http.StatusCreated, &stack)
-	s.stack = stack.ID
-
+	version := s.createStack("1024")
 	d := s.wait(s.deploy("up", false).ID, "awaiting_approval")
 	if status, _ := s.deployer.Try(http.MethodPost, "/v1/deployments/"+d.ID+"/approve", map[string]any{"digest": d.Plan.Digest}); status != http.StatusForbidden {
 		t.Errorf("who asked could approve: status %d", status)
@@ -161,7 +178,7 @@ func TestStory(t *testing.T) {
 	}
 
 	s.deployer.Do(http.MethodPut, "/v1/stacks/"+s.stack, map[string]any{
-		"name": "web", "connection_id": s.connection, "program": program("2048"), "config": map[string]any{}, "version": stack.Version,
+		"name": "web", "connection_id": s.connection, "program": program("2048"), "config": map[string]any{}, "version": version,
 	}, http.StatusOK, nil)
 	d = s.wait(s.deploy("up", false).ID, "awaiting_approval")
 	s.approve(d)

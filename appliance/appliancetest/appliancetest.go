@@ -33,6 +33,9 @@ func Main(m *testing.M) {
 	if len(os.Args) > 0 && os.Args[0] == hsm.WorkerName {
 		os.Exit(hsm.RunWorker())
 	}
+	if told := os.Getenv(childEnv); told != "" {
+		os.Exit(runChild(told))
+	}
 	os.Exit(m.Run())
 }
 
@@ -93,26 +96,26 @@ func Start(t testing.TB) *Appliance {
 	if err := a.Boot(ctx); err != nil {
 		t.Fatal(err)
 	}
-	made := &Appliance{Appliance: a, URL: "https://" + a.Front().Addr()}
-	made.people(ctx, t)
+	made, err := populate(ctx, a)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return made
 }
 
-func (a *Appliance) people(ctx context.Context, t testing.TB) {
+// populate makes the root tenant, a first tenant and the administrator.
+func populate(ctx context.Context, a *appliance.Appliance) (*Appliance, error) {
 	c := a.Core()
 	root, err := c.Tenants.CreateRoot(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	tenant, err := c.Tenants.Create(ctx, tenancy.Tenant{Name: "Acme", ParentID: root.ID})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	a.Root, a.Tenant = root.ID, tenant.ID
-	a.Admin, err = c.Identity.CreateFirst(ctx, identity.NewUser{Name: "Ada Admin", Email: "ada@example.com", Password: Password}, root.ID, tenant.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin, err := c.Identity.CreateFirst(ctx, identity.NewUser{Name: "Ada Admin", Email: "ada@example.com", Password: Password}, root.ID, tenant.ID)
+	return &Appliance{Appliance: a, Root: root.ID, Tenant: tenant.ID, Admin: admin, URL: "https://" + a.Front().Addr()}, err
 }
 
 // Client is a browser without pages: it keeps cookies and speaks JSON.

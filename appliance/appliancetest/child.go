@@ -1,0 +1,136 @@
+package appliancetest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nimbus/appliance"
+	"nimbus/appliance/actor"
+	"nimbus/appliance/id"
+	"nimbus/appliance/provider"
+)
+
+// childEnv makes a test binary an appliance of its own; see Spawn.
+const childEnv = "NIMBUS_TEST_APPLIANCE"
+
+// Child is what an appliance in a process of its own is told.
+type Child struct {
+	Dir        string
+	Connection provider.NewConnection
+}
+
+// ready is what it tells back.
+type ready struct {
+	URL          string
+	Root, Tenant id.ID
+}
+
+// Process is an appliance in a process of its own, which can be killed.
+type Process struct {
+	*Appliance
+	command *exec.Cmd
+}
+
+// Spawn starts an appliance on a directory, with its people and a connection
+// made at the first start, and waits until it serves.
+func Spawn(t testing.TB, c Child) *Process {
+	t.Helper()
+	told, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), childEnv+"="+string(told))
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Stderr = os.Stderr
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{command: command}
+	t.Cleanup(p.Kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	var r ready
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &r)
+	}
+	if err != nil {
+		t.Fatalf("the appliance did not start: %v %q", err, line)
+	}
+	p.Appliance = &Appliance{URL: r.URL, Root: r.Root, Tenant: r.Tenant}
+	return p
+}
+
+// Kill ends the whole process group at once, as a power cut would. A second
+// one does nothing.
+func (p *Process) Kill() {
+	if p.command.ProcessState == nil {
+		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+		_ = p.command.Wait()
+	}
+}
+
+// runChild is the appliance's side of Spawn.
+func runChild(told string) int {
+	if err := serveChild(told); err != nil {
+		fmt.Fprintln(os.Stderr, "appliance:", err)
+		return 1
+	}
+	return 0
+}
+
+func serveChild(told string) error {
+	var c Child
+	if err := json.Unmarshal([]byte(told), &c); err != nil {
+		return err
+	}
+	a := appliance.New(appliance.Config{DataDir: c.Dir, Listen: "127.0.0.1:0", Version: "test"})
+	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup"})
+	if err := a.Open(ctx); err != nil {
+		return err
+	}
+	if err := a.Boot(ctx); err != nil {
+		return err
+	}
+	r, err := c.settle(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+		return err
+	}
+	time.Sleep(10 * time.Minute) // it is killed
+	return nil
+}
+
+// settle makes what a first start makes, and finds it at a later one.
+func (c Child) settle(ctx context.Context, a *appliance.Appliance) (ready, error) {
+	r := ready{URL: "https://" + a.Front().Addr(), Root: a.Core().Tenants.Root()}
+	if r.Root.IsZero() {
+		made, err := populate(ctx, a)
+		if err != nil {
+			return r, err
+		}
+		r.Root, r.Tenant = made.Root, made.Tenant
+		_, err = a.Core().Provider.Create(actor.With(ctx, actor.Actor{Kind: actor.Setup, Name: "setup", TenantID: r.Tenant}), c.Connection)
+		return r, err
+	}
+	all, err := a.Core().DB.Tenants(ctx)
+	for _, tenant := range all {
+		if !strings.EqualFold(tenant.String(), r.Root.String()) {
+			r.Tenant = tenant
+		}
+	}
+	return r, err
+}
