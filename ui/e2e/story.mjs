@@ -162,11 +162,13 @@ async function approve(page, appliance, run, name) {
   await page.goto(`${appliance.url}/deployments/${run.id}`);
   await page.getByRole('button', { name: /^Approve/ }).first().waitFor();
   await shot(page, name);
+  const read = page.getByRole('checkbox', { name: /destroyed/ });
+  if (await read.isVisible()) await read.check();
   await page.getByRole('button', { name: /^Approve/ }).first().click();
 }
 
 const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'audit', 'tenants', 'users', 'roles',
-  'break-glass', 'system', 'profile'];
+  'break-glass', 'health', 'profile'];
 
 async function story(browser, appliance) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, viewport: { width: 1280, height: 900 } });
