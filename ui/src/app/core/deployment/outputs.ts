@@ -22,6 +22,14 @@ import { CopyId } from '../page/copy-id';
       </section>
     }
   `,
+  styles: `
+    :host(:empty) {
+      display: none;
+    }
+    .facts > div {
+      grid-template-columns: minmax(5.5rem, max-content) minmax(0, 1fr);
+    }
+  `,
 })
 export class Outputs {
   readonly outputs = input.required<Record<string, unknown> | null>();

@@ -37,6 +37,9 @@ import { Icon } from '../icon/icon';
     :host {
       display: block;
     }
+    :host(:empty) {
+      display: none;
+    }
     .text {
       flex: 1;
       min-width: 0;

@@ -26,6 +26,8 @@ import { RunEvent, merge } from './run-event';
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const pageSize = 1000;
+// So many of the last lines are drawn; the file has all.
+const drawn = 1500;
 
 /**
  * What happens in a run, as it happens. Events come over the live connection;
@@ -53,9 +55,11 @@ export class EventLog {
   protected readonly onlyProblems = signal(false);
   protected readonly problem = signal<Problem | null>(null);
   protected readonly live = computed(() => this.running() && this.realtime.state() === 'online');
-  protected readonly events = computed(() =>
+  private readonly wanted = computed(() =>
     this.onlyProblems() ? this.all().filter((event) => toneOf(event) !== 'plain') : this.all(),
   );
+  protected readonly events = computed(() => this.wanted().slice(-drawn));
+  protected readonly earlier = computed(() => this.wanted().length - this.events().length);
   protected readonly short = shortType;
   protected readonly tone = toneOf;
   protected readonly icon = iconOf;

@@ -42,6 +42,8 @@ export class GuestTable {
   /** The key the list is ordered by; with a leading "-" the other way round. */
   readonly sort = input.required<string>();
   readonly sorted = output<string>();
+  /** Names what is listed; when it changes, the list begins at its top again. */
+  readonly listed = input('');
 
   protected readonly columns: readonly { key: SortKey; label: string }[] = [
     { key: 'name', label: $localize`Name` },
@@ -61,6 +63,11 @@ export class GuestTable {
     effect(() => {
       this.items();
       afterNextRender({ read: () => this.viewport().checkViewportSize() }, { injector });
+    });
+    effect(() => {
+      this.listed();
+      this.sort();
+      this.viewport().scrollToIndex(0);
     });
   }
 
@@ -84,7 +91,9 @@ export class GuestTable {
 
   protected cores(item: Item): string {
     const cores = item.properties.cores ?? 0;
-    return cores ? $localize`of ${cores}` : '';
+    if (!cores) return '';
+    if (item.status === 'running') return $localize`of ${cores}`;
+    return cores === 1 ? $localize`1 core` : $localize`${cores} cores`;
   }
 
   protected memory(item: Item): number | null {

@@ -79,6 +79,7 @@ export class Inventory {
   protected readonly rows = computed(() =>
     ordered(selected(this.found(), this.selection()), this.sort() ?? 'name'),
   );
+  protected readonly listed = computed(() => JSON.stringify(this.selection()));
   protected readonly counts = computed(() => countBy(this.found(), tabOf));
   protected readonly statuses = computed(() => {
     const tab = this.selection().tab;

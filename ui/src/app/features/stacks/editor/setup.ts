@@ -71,13 +71,13 @@ function common(host: EditorHost): Extension {
     bracketMatching(),
     highlightSelectionMatches(),
     look,
-    EditorView.contentAttributes.of({ 'aria-label': host.label }),
+    EditorView.contentAttributes.of({ 'aria-label': host.label, tabindex: '0' }),
     keymap.of([...searchKeymap, ...foldKeymap]),
   ];
 }
 
 function reading(): Extension {
-  return [EditorState.readOnly.of(true), EditorView.contentAttributes.of({ 'aria-readonly': 'true', tabindex: '0' })];
+  return [EditorState.readOnly.of(true), EditorView.contentAttributes.of({ 'aria-readonly': 'true' })];
 }
 
 function writing(host: EditorHost): Extension {
