@@ -25,6 +25,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/provider/proxmox/pvesim"
 	"nimbus/appliance/secret"
+	"nimbus/appliance/web"
 	"nimbus/embedded/pocketbase"
 	"nimbus/embedded/postgres"
 	"nimbus/ui"
@@ -164,6 +165,14 @@ func (a *Appliance) SetSetup(h http.Handler) {
 		return
 	}
 	a.setup.Store(&h)
+}
+
+// Routes is the table of all routes; empty before Boot.
+func (a *Appliance) Routes() []web.Route {
+	if c := a.core.Load(); c != nil && c.api != nil {
+		return c.api.Routes()
+	}
+	return nil
 }
 
 // DataDir is the absolute path of the data directory.

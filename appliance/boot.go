@@ -25,6 +25,7 @@ import (
 	"nimbus/appliance/realtime"
 	"nimbus/appliance/secret"
 	"nimbus/appliance/tenancy"
+	"nimbus/appliance/web"
 	"nimbus/embedded/postgres"
 	"nimbus/embedded/pulumi"
 	"nimbus/embedded/temporal"
@@ -47,6 +48,7 @@ type Core struct {
 	Deployments *deployment.Service
 	Realtime    *realtime.Service
 
+	api      *web.API
 	engine   *pulumi.Engine
 	temporal *temporal.Server
 	client   sdk.Client

@@ -93,8 +93,7 @@ func (a *Appliance) serveAPIOrWait(w http.ResponseWriter, r *http.Request) {
 	web.Fail(w, r, f)
 }
 
-// NewAPI declares every route. Without services it serves as the table of
-// routes and the OpenAPI document.
+// newAPI declares every route.
 func (a *Appliance) newAPI(c *Core) *web.API {
 	api := web.New(a.cfg.Version, a.cfg.Logger)
 	identityapi.Register(api, identityapi.Config{
@@ -141,9 +140,9 @@ func (c *Core) authenticate() web.Authenticate {
 
 // serveAPI puts the API and the sockets into use.
 func (a *Appliance) serveAPI(c *Core) error {
-	api := a.newAPI(c)
+	c.api = a.newAPI(c)
 	authenticate := c.authenticate()
-	rest := web.Chain(api, web.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
+	rest := web.Chain(c.api, web.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/socket.io/"):
