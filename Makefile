@@ -82,7 +82,9 @@ e2e: tools build ## drive the story in Chromium; screenshots in build/screenshot
 
 .PHONY: bench
 bench: build ## measure boot, memory, size and deployment overhead
+	node ui/e2e/bench.mjs
 	go test -run '^$$' -bench . -benchtime 3x ./embedded/pulumi
+	go test -run '^$$' -bench . ./appliance/permission
 
 .PHONY: fmt
 fmt: ## format the Go sources
