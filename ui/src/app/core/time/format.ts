@@ -30,7 +30,8 @@ export function relativeTime(at: Date, now: number): string {
   for (const [unit, size] of steps) {
     if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
   }
-  return seconds > 5 ? $localize`in a moment` : $localize`just now`;
+  // The clock may be ten seconds behind.
+  return seconds > 12 ? $localize`in a moment` : $localize`just now`;
 }
 
 /** A length of time: "4 s", "2 min 05 s", "3 h 10 min", "12 d 4 h". */
