@@ -2,7 +2,7 @@
 # need on Debian 12 or 13 with git, make, Go and Node, and say what they do.
 
 export GOTOOLCHAIN := auto
-export GOFLAGS := -buildvcs=false
+export GOFLAGS := -buildvcs=false -trimpath
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X nimbus/cmd.Version=$(VERSION)
