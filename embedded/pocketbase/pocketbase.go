@@ -27,6 +27,7 @@ import (
 	pb "github.com/pocketbase/pocketbase"
 	"github.com/pocketbase/pocketbase/apis"
 	"github.com/pocketbase/pocketbase/core"
+	dashboard "github.com/pocketbase/pocketbase/ui"
 )
 
 // DefaultListen is the address of the one port.
@@ -155,12 +156,13 @@ func (s *Server) serve(server *http.Server, l net.Listener) {
 	s.failed = err
 }
 
-// consoleHandler is PocketBase's own router.
+// consoleHandler is PocketBase's own router with its dashboard.
 func consoleHandler(app core.App) (http.Handler, error) {
 	router, err := apis.NewRouter(app)
 	if err != nil {
 		return nil, err
 	}
+	router.GET("/_/{path...}", apis.Static(dashboard.DistDirFS, false))
 	return router.BuildMux()
 }
 

@@ -3,6 +3,7 @@ package pocketbase
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +23,9 @@ type sniffer struct {
 	err   error
 }
 
+// acceptPause is how long to wait when the system cannot give a connection.
+const acceptPause = 50 * time.Millisecond
+
 // firstByteTimeout is how long a connection may wait before it says anything.
 const firstByteTimeout = 10 * time.Second
 
@@ -34,11 +38,15 @@ func newSniffer(l net.Listener, config *tls.Config) *sniffer {
 func (s *sniffer) loop() {
 	for {
 		conn, err := s.Listener.Accept()
-		if err != nil {
+		switch {
+		case err == nil:
+			go s.sort(conn)
+		case errors.Is(err, net.ErrClosed):
 			s.once.Do(func() { s.err = err; close(s.done) })
 			return
+		default: // too many open files, say: others close some
+			time.Sleep(acceptPause)
 		}
-		go s.sort(conn)
 	}
 }
 
