@@ -5,6 +5,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
+import { infrastructurePages } from './shots-infrastructure.mjs';
+
 const base = process.env.BASE ?? 'http://127.0.0.1:4300';
 const folder = process.env.SHOTS ?? '/tmp/shots';
 const only = process.argv[2] ?? '';
@@ -65,6 +67,7 @@ const pages = [
     scenario: { setup: true, setup_signed_in: true, setup_until: 'proxmox' },
     act: click('Appliance'),
   },
+  ...infrastructurePages,
 ];
 
 async function play(scenario) {
