@@ -65,7 +65,7 @@ export interface Task {
 
 /** Lines that a task has written; `from` says how many came before. */
 export interface TaskLines {
-  lines: string[];
+  lines: string[] | null;
   from?: number;
 }
 

@@ -68,7 +68,8 @@ export class TaskLog {
   protected async read(): Promise<void> {
     const id = this.id();
     try {
-      const { lines } = await this.api.get<TaskLines>(`/tasks/${id}/log`);
+      const answer = await this.api.get<TaskLines>(`/tasks/${id}/log`);
+      const lines = answer.lines ?? [];
       if (id === this.id() && lines.length >= this.lines().length) this.lines.set(lines);
       this.problem.set(null);
     } catch (cause) {
@@ -85,7 +86,9 @@ export class TaskLog {
   }
 
   // Lines that do not join on to what is here mean that something was missed.
-  private take({ lines, from }: TaskLines): void {
+  private take(said: TaskLines): void {
+    const { from } = said;
+    const lines = said.lines ?? [];
     const have = this.lines().length;
     if (from !== undefined && from > have) return void this.read();
     const fresh = from === undefined ? lines : lines.slice(have - from);
