@@ -14,7 +14,7 @@ import (
 var built embed.FS
 
 // FS returns the built interface with index.html at its root. Beside each
-// compressible file lie its stored forms, named with an added .br and .gz. All
+// compressible file lies its Brotli form, named with an added .br. All
 // names but index.html and the icons carry a hash of their content and may be
 // cached for ever. When the interface was not built before the binary,
 // index.html is missing.

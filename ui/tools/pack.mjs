@@ -1,7 +1,7 @@
-// Writes a .br and a .gz beside every file of dist that shrinks, so that the
+// Writes a .br beside every file of dist that shrinks, so that the
 // server sends stored bytes and never compresses a static file. Prints what the
 // first page transfers and fails when it is over the budget.
-import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
+import { constants, brotliCompressSync } from 'node:zlib';
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,9 +25,7 @@ function pack(path) {
       [constants.BROTLI_PARAM_SIZE_HINT]: raw.length,
     },
   });
-  const gzip = gzipSync(raw, { level: 9 });
   if (brotli.length < raw.length) writeFileSync(`${path}.br`, brotli);
-  if (gzip.length < raw.length) writeFileSync(`${path}.gz`, gzip);
 }
 
 function transferred(name) {
