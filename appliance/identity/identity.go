@@ -24,9 +24,6 @@ const (
 	sessionIdle   = 12 * time.Hour     // without a request
 	sessionLength = 7 * 24 * time.Hour // in any case
 	maxTokenDays  = 365
-	// FreshFor is how long a password proves that it is still the same person,
-	// for operations that ask for it.
-	FreshFor = 5 * time.Minute
 )
 
 // TokenPrefix begins every API token, so that leaked ones can be found.

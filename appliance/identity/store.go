@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"embed"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -178,10 +177,4 @@ func (store) tokensOf(ctx context.Context, user id.ID) ([]Token, error) {
 func (store) endToken(ctx context.Context, user, token id.ID) (bool, error) {
 	tag, err := db.Tx(ctx).Exec(ctx, `delete from api_token where id = $2 and user_id = $1`, user, token)
 	return tag.RowsAffected() == 1, err
-}
-
-// expired removes sessions and tokens that ended before t.
-func (store) expired(ctx context.Context, t time.Time) error {
-	_, err := db.Tx(ctx).Exec(ctx, `with s as (delete from session where expires_at < $1 or last_seen_at < $1) delete from api_token where expires_at < $1`, t)
-	return err
 }

@@ -113,13 +113,6 @@ func (k *Keyring) Derive(ctx context.Context, tenant id.ID, purpose string) ([]b
 	return hkdf.Key(sha256.New, key.raw, nil, string(additional(tenant, purpose)), KeySize)
 }
 
-// Forget drops the unwrapped keys from memory, e.g. when the HSM was sealed.
-func (k *Keyring) Forget() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	clear(k.open)
-}
-
 func (k *Keyring) dataKey(ctx context.Context, tenant id.ID) (dataKey, error) {
 	k.mu.RLock()
 	key, ok := k.open[tenant]
