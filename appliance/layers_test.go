@@ -119,6 +119,8 @@ func allowed(name string) (func(string) bool, bool) {
 	case top == "embedded":
 		part, _, _ := strings.Cut(rest, "/")
 		return func(i string) bool { return strings.HasPrefix(i, "embedded/"+part) }, true
+	case name == "appliance/db/dbtest":
+		return func(i string) bool { return i == "appliance/db" || i == "embedded/postgres/postgrestest" }, true
 	case name == "appliance", name == "appliance/appliancetest":
 		return func(i string) bool {
 			return strings.HasPrefix(i, "appliance") || strings.HasPrefix(i, "embedded/") || i == "ui"

@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"nimbus/appliance/audit"
 	"nimbus/appliance/breakglass/hsm"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
+	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
@@ -29,7 +28,6 @@ import (
 	"nimbus/appliance/secret"
 	"nimbus/appliance/tenancy"
 	"nimbus/appliance/web"
-	"nimbus/embedded/postgres/postgrestest"
 )
 
 // memory is a local store that outlives the wizards of a test.
@@ -111,13 +109,6 @@ type bench struct {
 	certificates int
 }
 
-// roles are those of the server; see the tests of package provider.
-const roles = `select pg_advisory_xact_lock(7017280452245743464);
-do $$ begin
-  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
-  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
-end $$`
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -155,28 +146,8 @@ func (b *bench) withServices() *bench {
 	return b
 }
 
-func (b *bench) openDatabase() []db.Migration {
-	t := b.t
-	dsn := postgrestest.DSN(t)
-	conn, err := pgx.Connect(t.Context(), dsn)
-	must(t, err)
-	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
-	must(t, err)
-	must(t, conn.Close(t.Context()))
-	b.db, err = db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
-	must(t, err)
-	history, err := db.ReadMigrations(audit.Migrations, tenancy.Migrations, permission.Migrations, identity.Migrations, cmdb.Migrations, provider.Migrations)
-	must(t, err)
-	must(t, b.db.Migrate(t.Context(), history))
-	t.Cleanup(func() {
-		ctx := context.Background()
-		tenants, err := b.db.Tenants(ctx)
-		must(t, err)
-		for _, tenant := range tenants {
-			must(t, b.db.DropTenant(ctx, tenant))
-		}
-		b.db.Close()
-	})
+func (b *bench) openDatabase() (history []db.Migration) {
+	b.db, history = dbtest.Open(b.t, audit.Migrations, tenancy.Migrations, permission.Migrations, identity.Migrations, cmdb.Migrations, provider.Migrations)
 	return history
 }
 

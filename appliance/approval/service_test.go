@@ -6,15 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/db"
+	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
-	"nimbus/embedded/postgres/postgrestest"
 )
 
 const permission = "deployment:stack:approve"
@@ -46,33 +44,11 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// roles are those of the server. Tests that share it log in as its superuser and
-// take them, so that no test changes the password that another one uses.
-const roles = `select pg_advisory_xact_lock(7017280452245743464);
-do $$ begin
-  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
-  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
-end $$`
-
-// openDatabase makes the tables of one tenant and drops its role at the end.
+// openDatabase makes the tables of one tenant.
 func openDatabase(t *testing.T, tenant id.ID) *db.DB {
 	t.Helper()
-	dsn := postgrestest.DSN(t)
-	conn, err := pgx.Connect(t.Context(), dsn)
-	require(t, err)
-	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
-	require(t, err)
-	require(t, conn.Close(t.Context()))
-	database, err := db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
-	require(t, err)
-	history, err := db.ReadMigrations(audit.Migrations, Migrations)
-	require(t, err)
-	require(t, database.Migrate(t.Context(), history))
+	database, history := dbtest.Open(t, audit.Migrations, Migrations)
 	require(t, database.AddTenant(t.Context(), tenant, history))
-	t.Cleanup(func() {
-		require(t, database.DropTenant(context.Background(), tenant))
-		database.Close()
-	})
 	return database
 }
 

@@ -9,20 +9,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/breakglass"
 	"nimbus/appliance/breakglass/hsm/hsmtest"
 	"nimbus/appliance/db"
+	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/tenancy"
-	"nimbus/embedded/postgres/postgrestest"
 )
 
 func TestMain(m *testing.M) { hsmtest.Main(m) }
@@ -46,13 +44,6 @@ type bench struct {
 	events []event.Event
 	log    bytes.Buffer
 }
-
-// roles are those of the server; tests that share it log in as its superuser.
-const roles = `select pg_advisory_xact_lock(7017280452245743464);
-do $$ begin
-  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
-  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
-end $$`
 
 // Write takes the log.
 func (b *bench) Write(p []byte) (int, error) {
@@ -103,28 +94,8 @@ func (b *bench) service(signer breakglass.Signer) *breakglass.Service {
 	return s
 }
 
-func (b *bench) openDatabase() []db.Migration {
-	t := b.t
-	dsn := postgrestest.DSN(t)
-	b.dsn = dsn
-	conn, err := pgx.Connect(t.Context(), dsn)
-	must(t, err)
-	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
-	must(t, err)
-	must(t, conn.Close(t.Context()))
-	b.db, err = db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
-	must(t, err)
-	history, err := db.ReadMigrations(audit.Migrations, tenancy.Migrations, permission.Migrations, identity.Migrations, breakglass.Migrations)
-	must(t, err)
-	must(t, b.db.Migrate(t.Context(), history))
-	t.Cleanup(func() {
-		all, err := b.db.Tenants(context.Background())
-		must(t, err)
-		for _, tenant := range all {
-			must(t, b.db.DropTenant(context.Background(), tenant))
-		}
-		b.db.Close()
-	})
+func (b *bench) openDatabase() (history []db.Migration) {
+	b.db, history, b.dsn = dbtest.OpenDSN(b.t, audit.Migrations, tenancy.Migrations, permission.Migrations, identity.Migrations, breakglass.Migrations)
 	return history
 }
 

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -22,11 +21,11 @@ import (
 	"nimbus/appliance/approval"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/db"
+	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/secret"
-	"nimbus/embedded/postgres/postgrestest"
 )
 
 // bench is the service over a database of its own, a fake engine and a fake
@@ -49,12 +48,6 @@ type bench struct {
 	history []string // what steps gave to the workflow
 	env     *testsuite.TestWorkflowEnvironment
 }
-
-const roles = `select pg_advisory_xact_lock(7017280452245743464);
-do $$ begin
-  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
-  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
-end $$`
 
 const apiToken = "nimbus@pve!nimbus=token-canary-7c1e"
 
@@ -97,23 +90,8 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) openDatabase() *db.DB {
-	t := b.t
-	dsn := postgrestest.DSN(t)
-	conn, err := pgx.Connect(t.Context(), dsn)
-	must(t, err)
-	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
-	must(t, err)
-	must(t, conn.Close(t.Context()))
-	database, err := db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
-	must(t, err)
-	history, err := db.ReadMigrations(audit.Migrations, approval.Migrations, Migrations)
-	must(t, err)
-	must(t, database.Migrate(t.Context(), history))
-	must(t, database.AddTenant(t.Context(), b.tenant, history))
-	t.Cleanup(func() {
-		must(t, database.DropTenant(context.Background(), b.tenant))
-		database.Close()
-	})
+	database, history := dbtest.Open(b.t, audit.Migrations, approval.Migrations, Migrations)
+	must(b.t, database.AddTenant(b.t.Context(), b.tenant, history))
 	return database
 }
 

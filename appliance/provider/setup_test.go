@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	sdk "go.temporal.io/sdk/client"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
+	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
@@ -27,7 +27,6 @@ import (
 	"nimbus/appliance/provider/proxmox"
 	"nimbus/appliance/provider/proxmox/pvesim"
 	"nimbus/appliance/secret"
-	"nimbus/embedded/postgres/postgrestest"
 )
 
 // bench is the service over a database of its own and a simulated cluster.
@@ -47,14 +46,6 @@ type bench struct {
 
 // rootTenant is a tenant without a cloud.
 var rootTenant = id.Derived("root")
-
-// roles are those of the server; tests that share it log in as its superuser
-// and take them, so that no test changes the password that another one uses.
-const roles = `select pg_advisory_xact_lock(7017280452245743464);
-do $$ begin
-  if not exists (select from pg_roles where rolname = 'nimbus_core') then create role nimbus_core nologin; end if;
-  if not exists (select from pg_roles where rolname = 'nimbus_app') then create role nimbus_app login noinherit nobypassrls; end if;
-end $$`
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
@@ -89,23 +80,9 @@ func newBenchWith(t *testing.T, engine sdk.Client) *bench {
 }
 
 func (b *bench) openDatabase() {
-	t := b.t
-	dsn := postgrestest.DSN(t)
-	conn, err := pgx.Connect(t.Context(), dsn)
-	must(t, err)
-	_, err = conn.Exec(t.Context(), roles, pgx.QueryExecModeSimpleProtocol)
-	must(t, err)
-	must(t, conn.Close(t.Context()))
-	b.db, err = db.Open(t.Context(), db.Config{AppDSN: dsn, OwnerDSN: dsn, MaxConns: 4})
-	must(t, err)
-	history, err := db.ReadMigrations(audit.Migrations, cmdb.Migrations, provider.Migrations)
-	must(t, err)
-	must(t, b.db.Migrate(t.Context(), history))
-	must(t, b.db.AddTenant(t.Context(), b.tenant, history))
-	t.Cleanup(func() {
-		must(t, b.db.DropTenant(context.Background(), b.tenant))
-		b.db.Close()
-	})
+	database, history := dbtest.Open(b.t, audit.Migrations, cmdb.Migrations, provider.Migrations)
+	must(b.t, database.AddTenant(b.t.Context(), b.tenant, history))
+	b.db = database
 }
 
 func (b *bench) startCluster() {
