@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	sdk "go.temporal.io/sdk/client"
 
 	"nimbus/appliance/actor"
