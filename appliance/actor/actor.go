@@ -21,7 +21,14 @@ const (
 	System  Kind = "system"  // the appliance itself; Name says which part
 	Setup   Kind = "setup"   // the first-run wizard, before there are users
 	Console Kind = "console" // somebody with a shell on the machine
+	// ServiceAccount is a program, by API token. Permissions bind it as they
+	// bind people; what only people may do (approving, say) it may not.
+	ServiceAccount Kind = "service_account"
 )
+
+// Trusted is true for the appliance itself, its first-run wizard and its
+// console: those whom no permission binds. Every other kind is bound.
+func (k Kind) Trusted() bool { return k == System || k == Setup || k == Console }
 
 // Actor is who acts, in which tenant, from where.
 type Actor struct {
@@ -32,9 +39,15 @@ type Actor struct {
 	// Session is the sign-in session or API token that authenticated it.
 	Session id.ID `json:"session,omitzero"`
 	// AuthenticatedAt is when the person last proved who they are.
+	// It is zero for an API token, which is no proof of a person.
 	AuthenticatedAt time.Time `json:"authenticated_at,omitzero"`
-	Address         string    `json:"address,omitempty"`
-	RequestID       string    `json:"request_id,omitempty"`
+	// MFA says that the session proved a second factor.
+	MFA bool `json:"mfa,omitempty"`
+	// Scopes narrow what an API token may do: permission patterns; empty means
+	// everything that its owner may.
+	Scopes    []string `json:"scopes,omitempty"`
+	Address   string   `json:"address,omitempty"`
+	RequestID string   `json:"request_id,omitempty"`
 	// BreakGlass is the emergency session that raises the actor's rights, if any.
 	BreakGlass id.ID `json:"break_glass,omitzero"`
 }

@@ -139,7 +139,7 @@ func (s *Service) get(ctx context.Context, a actor.Actor, request id.ID) (Reques
 		r, err = s.store.get(ctx, request)
 		return err
 	})
-	if err == nil && r.TenantID != a.TenantID && a.Kind == actor.User {
+	if err == nil && r.TenantID != a.TenantID && !a.Kind.Trusted() {
 		return Request{}, fault.New(fault.NotFound, "It does not exist, or it is not yours.")
 	}
 	return r, err
@@ -267,7 +267,7 @@ func (s *Service) End(ctx context.Context, request id.ID) (Request, error) {
 	if err != nil {
 		return r, err
 	}
-	if a.Kind == actor.User && a.ID != r.User.ID && a.ID != r.RequestedBy.ID {
+	if !a.Kind.Trusted() && a.ID != r.User.ID && a.ID != r.RequestedBy.ID {
 		if _, err := s.authorise(ctx, ApprovePermission); err != nil {
 			return r, err
 		}

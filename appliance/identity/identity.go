@@ -21,9 +21,7 @@ import (
 
 // How long things live.
 const (
-	sessionIdle   = 12 * time.Hour     // without a request
-	sessionLength = 7 * 24 * time.Hour // in any case
-	maxTokenDays  = 365
+	maxTokenDays = 365
 )
 
 // TokenPrefix begins every API token, so that leaked ones can be found.
@@ -47,19 +45,6 @@ type User struct {
 	Roles        []permission.Role `json:"roles"`
 	LastSignInAt *time.Time        `json:"last_sign_in_at"`
 	CreatedAt    time.Time         `json:"created_at"`
-}
-
-// Session is one sign-in of a browser.
-type Session struct {
-	ID              id.ID     `json:"id"`
-	UserID          id.ID     `json:"-"`
-	TenantID        id.ID     `json:"-"`
-	Address         string    `json:"address"`
-	UserAgent       string    `json:"user_agent"`
-	SignedInAt      time.Time `json:"signed_in_at"`
-	AuthenticatedAt time.Time `json:"-"`
-	LastSeenAt      time.Time `json:"last_seen_at"`
-	ExpiresAt       time.Time `json:"expires_at"`
 }
 
 // Token is an API token without its secret.

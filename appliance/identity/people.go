@@ -25,6 +25,7 @@ func (s *Service) CreateFirst(ctx context.Context, u NewUser, root, tenant id.ID
 	if err != nil {
 		return User{}, err
 	}
+	acc.Emergency = true
 	err = s.DB.Core(ctx, func(ctx context.Context) error {
 		n, err := s.store.count(ctx)
 		if err == nil && n > 0 {
@@ -208,12 +209,22 @@ func (s *Service) change(ctx context.Context, tenant, user id.ID, name *string, 
 		if err := s.store.update(ctx, user, after.Name, after.Status); err != nil || after.Status == Active {
 			return err
 		}
-		if err := s.store.endAll(ctx, user); err != nil {
+		if _, err := s.store.endIn(ctx, user, id.ID{}); err != nil {
 			return err
 		}
 		return s.sessionEnded(ctx, user, id.ID{})
 	})
 	return before, err
+}
+
+// member returns the account of a member of a tenant; anybody else is
+// fault.NotFound.
+func (s *Service) member(ctx context.Context, tenant, user id.ID) (acc account, err error) {
+	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		acc, err = s.store.memberAccount(ctx, user, tenant)
+		return err
+	})
+	return acc, err
 }
 
 // mayChange returns an account that the given tenant may change: all of its

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
@@ -21,6 +20,24 @@ const (
 	ReadUser   = "identity:user:read"
 	CreateUser = "identity:user:create"
 	UpdateUser = "identity:user:update"
+	DeleteUser = "identity:user:delete"
+
+	ReadSession = "identity:session:read"
+	EndSession  = "identity:session:end"
+
+	ReadGroup   = "identity:group:read"
+	CreateGroup = "identity:group:create"
+	UpdateGroup = "identity:group:update"
+	DeleteGroup = "identity:group:delete"
+
+	ReadServiceAccount   = "identity:service-account:read"
+	CreateServiceAccount = "identity:service-account:create"
+	UpdateServiceAccount = "identity:service-account:update"
+	DeleteServiceAccount = "identity:service-account:delete"
+
+	ReadInvitation   = "identity:invitation:read"
+	CreateInvitation = "identity:invitation:create"
+	DeleteInvitation = "identity:invitation:delete"
 )
 
 // Config is what the service needs.
@@ -30,6 +47,13 @@ type Config struct {
 	Permissions *permission.Service
 	Events      *event.Bus
 	Logger      *slog.Logger
+	// SessionPolicy and Policy are what a tenant asks of sessions and of
+	// passwords; nil means the defaults.
+	SessionPolicy func(ctx context.Context, tenant id.ID) (SessionPolicy, error)
+	Policy        func(ctx context.Context, tenant id.ID) (PasswordPolicy, error)
+	// URL is the configured address of the appliance, without a final slash:
+	// links are made from it, never from what a request says.
+	URL func() string
 }
 
 // Service manages people and signs them in.
@@ -56,10 +80,7 @@ func (s *Service) SignIn(ctx context.Context, email, password, address, userAgen
 		return "", Session{}, s.refuse(ctx, acc, email, address, err)
 	}
 	s.throttle.succeeded(email, address)
-	session := Session{ID: id.New(), UserID: acc.ID, Address: address, UserAgent: trimmed(userAgent, 300)}
-	token := newToken()
-	err = s.begin(actor.With(ctx, person(acc, session)), acc, &session, token)
-	return token, session, err
+	return s.StartSession(ctx, SignedIn{User: acc.ID, Address: address, UserAgent: userAgent, Method: ByPassword})
 }
 
 func person(acc account, session Session) actor.Actor {
@@ -84,7 +105,11 @@ func (s *Service) prove(ctx context.Context, email, password string) (account, e
 	if err != nil {
 		return account{}, err
 	}
-	if !passwordMatches(acc.Hash, password) || acc.Status != Active {
+	hash := acc.Hash
+	if hash == "" {
+		hash = nobody // who has no password takes as long to refuse
+	}
+	if matches := passwordMatches(hash, password); !matches || acc.Hash == "" || acc.Status != Active {
 		return acc, errWrongPassword
 	}
 	return acc, nil
@@ -107,79 +132,6 @@ func (s *Service) refuse(ctx context.Context, acc account, email, address string
 	return why
 }
 
-func (s *Service) begin(ctx context.Context, acc account, session *Session, token string) error {
-	return s.DB.Core(ctx, func(ctx context.Context) error {
-		tenants, err := s.store.tenantsOf(ctx, acc.ID)
-		if err != nil {
-			return err
-		}
-		if len(tenants) == 0 {
-			return fault.New(fault.Forbidden, "Your account belongs to no tenant. Ask an administrator to add you to one.")
-		}
-		session.TenantID = tenants[0]
-		if err := s.store.addSession(ctx, *session, hashToken(token)); err != nil {
-			return err
-		}
-		if err := s.store.signedIn(ctx, acc.ID); err != nil {
-			return err
-		}
-		return s.Audit.Record(ctx, audit.Entry{
-			Event: "identity.session.created", Target: audit.Target{Kind: "user", ID: acc.ID.String(), Name: acc.Name},
-			Details: map[string]any{"session": session.ID, "user_agent": session.UserAgent},
-		})
-	})
-}
-
-// Authenticate returns who a session token belongs to, or
-// fault.Unauthenticated when the session has ended.
-func (s *Service) Authenticate(ctx context.Context, token string) (actor.Actor, error) {
-	var l live
-	err := s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		if l, err = s.store.liveSession(ctx, hashToken(token)); err != nil {
-			return err
-		}
-		if time.Since(l.LastSeenAt) > time.Minute {
-			return s.store.seen(ctx, l.ID)
-		}
-		return nil
-	})
-	return l.actor(err, "Your session has ended. Sign in again.")
-}
-
-// AuthenticateToken returns who an API token belongs to.
-func (s *Service) AuthenticateToken(ctx context.Context, token string) (actor.Actor, error) {
-	var l live
-	err := s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		l, err = s.store.liveToken(ctx, hashToken(token))
-		return err
-	})
-	return l.actor(err, "This API token is not valid, or it has expired.")
-}
-
-func (l live) actor(err error, refusal string) (actor.Actor, error) {
-	if fault.Is(err, fault.NotFound) || err == nil && l.Status != Active {
-		return actor.Actor{}, fault.New(fault.Unauthenticated, "%s", refusal)
-	}
-	if err != nil {
-		return actor.Actor{}, err
-	}
-	return actor.Actor{
-		Kind: actor.User, ID: l.UserID, Name: l.Name, TenantID: l.TenantID,
-		Session: l.ID, AuthenticatedAt: l.AuthenticatedAt,
-	}, nil
-}
-
-// SignOut ends the actor's session.
-func (s *Service) SignOut(ctx context.Context) error {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return err
-	}
-	return s.EndSession(ctx, a.Session)
-}
-
 // Me returns the actor's e-mail address and the session it acts in; for an API
 // token that session is empty.
 func (s *Service) Me(ctx context.Context) (email string, session Session, err error) {
@@ -187,102 +139,22 @@ func (s *Service) Me(ctx context.Context) (email string, session Session, err er
 	if err != nil {
 		return "", Session{}, err
 	}
+	if a.Kind != actor.User {
+		return "", Session{}, nil
+	}
 	err = s.DB.Core(ctx, func(ctx context.Context) error {
 		acc, err := s.store.byID(ctx, a.ID)
 		if err != nil {
 			return err
 		}
 		email = acc.Email
-		mine, err := s.store.sessionsOf(ctx, a.ID)
+		mine, err := s.store.sessionsOf(ctx, a.ID, id.ID{})
 		if i := slices.IndexFunc(mine, func(m Session) bool { return m.ID == a.Session }); i >= 0 {
 			session = mine[i]
 		}
 		return err
 	})
 	return email, session, err
-}
-
-// Sessions lists the actor's own sessions, the last used first.
-func (s *Service) Sessions(ctx context.Context) ([]Session, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []Session
-	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		all, err = s.store.sessionsOf(ctx, a.ID)
-		return err
-	})
-	return all, err
-}
-
-// EndSession ends one of the actor's own sessions; its sockets are cut.
-func (s *Service) EndSession(ctx context.Context, session id.ID) error {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return err
-	}
-	return s.DB.Core(ctx, func(ctx context.Context) error {
-		ended, err := s.store.endSession(ctx, a.ID, session)
-		if err != nil {
-			return err
-		}
-		if !ended {
-			return fault.New(fault.NotFound, "This session does not exist, or it has ended.")
-		}
-		if err := s.sessionEnded(ctx, a.ID, session); err != nil {
-			return err
-		}
-		return s.Audit.Record(ctx, audit.Entry{
-			Event: "identity.session.ended", Target: audit.Target{Kind: "user", ID: a.ID.String(), Name: a.Name},
-			Details: map[string]any{"session": session},
-		})
-	})
-}
-
-// SessionEnded is the event that cuts sockets; its ID is the session, or zero
-// for all of the user's.
-const SessionEnded = "session.ended"
-
-func (s *Service) sessionEnded(ctx context.Context, user, session id.ID) error {
-	return s.Events.Publish(ctx, event.Event{Type: SessionEnded, ID: session, User: user}, nil)
-}
-
-// TenantsOf lists the tenants the actor belongs to, the root tenant first.
-func (s *Service) TenantsOf(ctx context.Context) ([]id.ID, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []id.ID
-	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		all, err = s.store.tenantsOf(ctx, a.ID)
-		return err
-	})
-	return all, err
-}
-
-// UseTenant makes another tenant the active one of the actor's session. One
-// the person does not belong to is fault.NotFound.
-func (s *Service) UseTenant(ctx context.Context, tenant id.ID) (actor.Actor, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return a, err
-	}
-	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		member, err := s.store.isMember(ctx, a.ID, tenant)
-		if err != nil {
-			return err
-		}
-		if !member {
-			return fault.New(fault.NotFound, "It does not exist, or it is not yours.")
-		}
-		return s.store.useTenant(ctx, a.Session, tenant)
-	})
-	a.TenantID = tenant
-	return a, err
 }
 
 // Reauthenticate proves again that the actor is who signed in, for operations

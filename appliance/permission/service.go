@@ -97,7 +97,10 @@ func (s *Service) Allowed(ctx context.Context, permission string) bool {
 }
 
 func (s *Service) decide(ctx context.Context, a actor.Actor, permission string) (Decision, error) {
-	if a.Kind != actor.User || !a.BreakGlass.IsZero() {
+	if !inScope(a, permission) {
+		return Decision{Permission: permission, Reason: "The API token's scopes do not include it."}, nil
+	}
+	if a.Kind.Trusted() || !a.BreakGlass.IsZero() {
 		return Decision{Allowed: true, Permission: permission}, nil
 	}
 	if a.TenantID.IsZero() {
@@ -201,7 +204,7 @@ func (s *Service) Mine(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !a.BreakGlass.IsZero() || a.Kind != actor.User {
+	if !a.BreakGlass.IsZero() || a.Kind.Trusted() {
 		return []string{"*:*:*"}, nil
 	}
 	rights, err := s.of(ctx, a.TenantID, a.ID)
@@ -314,7 +317,7 @@ func validRole(r Role) (Role, error) {
 // right to make or assign roles would be every right.
 func (s *Service) within(ctx context.Context, grants []Grant) error {
 	a, err := actor.Require(ctx)
-	if err != nil || a.Kind != actor.User || !a.BreakGlass.IsZero() {
+	if err != nil || a.Kind.Trusted() || !a.BreakGlass.IsZero() {
 		return err
 	}
 	rights, err := s.of(ctx, a.TenantID, a.ID)

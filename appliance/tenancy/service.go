@@ -237,7 +237,7 @@ func (s *Service) Get(ctx context.Context, tenant id.ID) (Tenant, error) {
 }
 
 func (s *Service) get(ctx context.Context, a actor.Actor, tenant id.ID) (Tenant, error) {
-	if a.Kind != actor.User && a.TenantID.IsZero() {
+	if a.Kind.Trusted() && a.TenantID.IsZero() {
 		a.TenantID = s.Root()
 	}
 	all, err := s.below(ctx, a.TenantID)

@@ -1,0 +1,81 @@
+package identity_test
+
+import (
+	"testing"
+	"time"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/identity"
+)
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	token, a := b.signIn("ANN@example.org ")
+	if a.ID != b.ann.ID || a.TenantID != b.root || a.AuthenticatedAt.IsZero() || a.MFA {
+		t.Errorf("%+v", a)
+	}
+	for _, c := range []struct{ email, password string }{{"ann@example.org", "wrong"}, {"nobody@example.org", password}} {
+		_, _, err := b.SignIn(t.Context(), c.email, c.password, home, "")
+		b.refused(c.email, err, fault.Unauthenticated)
+	}
+	b.must(b.SignOut(b.as(a)))
+	_, err := b.Authenticate(t.Context(), token)
+	b.refused("after signing out", err, fault.Unauthenticated)
+	if !b.cut(a.ID, a.Session) {
+		t.Error("the sockets stay")
+	}
+	if hashed := query[bool](b, `select not exists (select from core.session where position($1::bytea in token_hash) > 0)`, []byte(token)); !hashed {
+		t.Error("the token is stored")
+	}
+}
+
+func TestSessionLimits(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sessions = identity.SessionPolicy{MaxPerUser: 2, Idle: time.Hour, Longest: 8 * time.Hour}
+	first, a := b.signIn("ann@example.org")
+	second, _ := b.signIn("ann@example.org")
+	third, c := b.signIn("ann@example.org")
+	_, err := b.Authenticate(t.Context(), first)
+	b.refused("the first of three", err, fault.Unauthenticated)
+	if !b.cut(a.ID, a.Session) {
+		t.Error("the first session's sockets stay")
+	}
+	_, err = b.Authenticate(t.Context(), second)
+	b.must(err)
+	b.exec(`update core.session set last_seen_at = now() - interval '61 minutes' where id = $1`, c.Session)
+	_, err = b.Authenticate(t.Context(), third)
+	b.refused("an idle session", err, fault.Unauthenticated)
+	b.exec(`update core.session set last_seen_at = now() + interval '1 day' where id = $1`, c.Session)
+	_, err = b.Authenticate(t.Context(), third)
+	b.refused("a session seen in the future", err, fault.Unauthenticated)
+	b.exec(`update core.session set last_seen_at = now(), expires_at = now() where id = $1`, c.Session)
+	_, err = b.Authenticate(t.Context(), third)
+	b.refused("a session over its length", err, fault.Unauthenticated)
+	all, err := b.Sessions(b.as(c))
+	b.must(err)
+	if len(all) != 1 {
+		t.Errorf("%d sessions are listed", len(all))
+	}
+}
+
+func TestStartSessionRefuses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, _, err := b.StartSession(t.Context(), identity.SignedIn{User: b.ann.ID, Method: identity.BySAML})
+	b.refused("the emergency administrator through a provider", err, fault.Forbidden)
+	bob := b.person("Bob", "bob@example.org", b.tenant)
+	_, _, err = b.StartSession(t.Context(), identity.SignedIn{User: bob.ID, Tenant: b.root, Method: identity.ByOIDC})
+	b.refused("a tenant that is not his", err, fault.Forbidden)
+	_, _, err = b.StartSession(t.Context(), identity.SignedIn{User: id.New(), Method: identity.ByOIDC})
+	b.refused("nobody", err, fault.NotFound)
+	token, s, err := b.StartSession(t.Context(), identity.SignedIn{User: bob.ID, Tenant: b.tenant, Method: identity.ByOIDC, MFA: true, Address: home})
+	b.must(err)
+	a, err := b.Authenticate(t.Context(), token)
+	b.must(err)
+	if a.Session != s.ID || !a.MFA || s.Method != identity.ByOIDC || s.ExpiresAt.IsZero() {
+		t.Errorf("%+v in %+v", a, s)
+	}
+}

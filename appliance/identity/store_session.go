@@ -1,0 +1,139 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/db"
+	"nimbus/appliance/id"
+)
+
+// addSession stores a session and reads its times back: all of them are the
+// database's.
+func (store) addSession(ctx context.Context, s *Session, in SignedIn, p SessionPolicy, hash []byte) error {
+	return db.Tx(ctx).QueryRow(ctx, `insert into session as s (id, token_hash, user_id, tenant_id, address, user_agent,
+			method, provider_id, mfa, idp_session, idle_seconds, expires_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + make_interval(secs => $12))
+		returning `+sessionColumns,
+		s.ID, hash, s.UserID, s.TenantID, s.Address, s.UserAgent, in.Method, in.Provider, in.MFA, in.IdPSession,
+		int(p.Idle.Seconds()), p.Longest.Seconds()).Scan(sessionFields(s)...)
+}
+
+const sessionColumns = `s.id, s.user_id, s.tenant_id, s.address, s.user_agent, s.method, s.mfa, s.signed_in_at, s.authenticated_at, s.last_seen_at,
+	least(s.expires_at, s.last_seen_at + make_interval(secs => s.idle_seconds))`
+
+func sessionFields(s *Session) []any {
+	return []any{&s.ID, &s.UserID, &s.TenantID, &s.Address, &s.UserAgent, &s.Method, &s.MFA, &s.SignedInAt, &s.AuthenticatedAt, &s.LastSeenAt, &s.ExpiresAt}
+}
+
+// unexpired holds by the database's clock. A session that was seen in the
+// future has ended: a clock that was set back gives nobody more time.
+const unexpired = `s.expires_at > now() and s.last_seen_at > now() - make_interval(secs => s.idle_seconds)
+	and s.last_seen_at < now() + interval '5 minutes'`
+
+// liveSession finds who acts in a session that has not ended, and moves its
+// last_seen_at, at most once a minute.
+func (store) liveSession(ctx context.Context, hash []byte) (actor.Actor, error) {
+	a := actor.Actor{Kind: actor.User}
+	err := db.Tx(ctx).QueryRow(ctx, `with live as (
+			select s.id, s.user_id, a.name, s.tenant_id, s.authenticated_at, s.mfa, s.last_seen_at
+			from session s
+			join account a on a.id = s.user_id and a.status = 'active'
+			join membership m on m.user_id = s.user_id and m.tenant_id = s.tenant_id and m.status = 'active'
+			join tenant t on t.id = s.tenant_id and t.status = 'active'
+			where s.token_hash = $1 and `+unexpired+`),
+		seen as (update session set last_seen_at = now() from live
+			where session.id = live.id and live.last_seen_at < now() - interval '1 minute')
+		select id, user_id, name, tenant_id, authenticated_at, mfa from live`, hash).
+		Scan(&a.Session, &a.ID, &a.Name, &a.TenantID, &a.AuthenticatedAt, &a.MFA)
+	return a, err
+}
+
+// liveToken finds who an API token that has not expired belongs to, and notes
+// its use, at most once a minute.
+func (store) liveToken(ctx context.Context, hash []byte) (actor.Actor, error) {
+	var a actor.Actor
+	err := db.Tx(ctx).QueryRow(ctx, `with live as (
+			select k.id, k.tenant_id, k.scopes, k.last_used_at,
+				case when k.user_id is null then $2 else $3 end as kind,
+				coalesce(k.user_id, k.service_account_id) as owner, coalesce(a.name, sa.name) as name
+			from api_token k
+			join tenant t on t.id = k.tenant_id and t.status = 'active'
+			left join account a on a.id = k.user_id
+			left join membership m on m.user_id = k.user_id and m.tenant_id = k.tenant_id
+			left join service_account sa on sa.id = k.service_account_id
+			where k.token_hash = $1 and k.expires_at > now()
+				and (a.status = 'active' and m.status = 'active' or sa.status = 'active')),
+		used as (update api_token set last_used_at = now() from live
+			where api_token.id = live.id and (live.last_used_at is null or live.last_used_at < now() - interval '1 minute'))
+		select id, tenant_id, scopes, kind, owner, name from live`, hash, string(actor.ServiceAccount), string(actor.User)).
+		Scan(&a.Session, &a.TenantID, &a.Scopes, &a.Kind, &a.ID, &a.Name)
+	return a, err
+}
+
+// sessionsOf lists a person's sessions, in one tenant or (zero) in all.
+func (store) sessionsOf(ctx context.Context, user, tenant id.ID) ([]Session, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select `+sessionColumns+` from session s where s.user_id = $1 and ($2::uuid is null or s.tenant_id = $2)
+		and `+unexpired+` order by s.last_seen_at desc`, user, tenant)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Session, error) {
+		var s Session
+		return s, row.Scan(sessionFields(&s)...)
+	})
+}
+
+func (store) endSession(ctx context.Context, user, session id.ID) (bool, error) {
+	tag, err := db.Tx(ctx).Exec(ctx, `delete from session where id = $2 and user_id = $1`, user, session)
+	return tag.RowsAffected() == 1, err
+}
+
+// endOldest ends what has expired and what is beyond the newest n sessions.
+func (store) endOldest(ctx context.Context, user id.ID, n int) ([]id.ID, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `delete from session where id in (
+			select s.id from session s where s.user_id = $1 and not (`+unexpired+`)
+			union all
+			(select s.id from session s where s.user_id = $1 and `+unexpired+` order by s.last_seen_at desc, s.id desc offset $2))
+		returning id`, user, n)
+	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
+}
+
+// endAllBut ends all sessions of a person but one (zero: none is kept).
+func (store) endAllBut(ctx context.Context, user, kept id.ID) ([]id.ID, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `delete from session where user_id = $1 and id is distinct from $2 returning id`, user, kept)
+	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
+}
+
+// endIn ends a person's sessions in one tenant, or (zero) in all.
+func (store) endIn(ctx context.Context, user, tenant id.ID) ([]id.ID, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `delete from session where user_id = $1 and ($2::uuid is null or tenant_id = $2) returning id`, user, tenant)
+	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
+}
+
+// credential is a session or API token with who it belongs to.
+type credential struct{ ID, Owner id.ID }
+
+// credentialsIn lists the sessions and API tokens of a tenant.
+func (store) credentialsIn(ctx context.Context, tenant id.ID) ([]credential, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select id, user_id from session where tenant_id = $1
+		union all select id, coalesce(user_id, service_account_id) from api_token where tenant_id = $1`, tenant)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[credential])
+}
+
+func (store) endTenant(ctx context.Context, tenant id.ID) error {
+	_, err := db.Tx(ctx).Exec(ctx, `delete from session where tenant_id = $1`, tenant)
+	return err
+}
+
+// useTenant changes the tenant and keeps the stricter limits.
+func (store) useTenant(ctx context.Context, session, tenant id.ID, p SessionPolicy) error {
+	_, err := db.Tx(ctx).Exec(ctx, `update session set tenant_id = $2, idle_seconds = least(idle_seconds, $3),
+		expires_at = least(expires_at, signed_in_at + make_interval(secs => $4)) where id = $1`,
+		session, tenant, int(p.Idle.Seconds()), p.Longest.Seconds())
+	return err
+}
+
+func (store) authenticatedAgain(ctx context.Context, session id.ID) error {
+	_, err := db.Tx(ctx).Exec(ctx, `update session set authenticated_at = now() where id = $1`, session)
+	return err
+}
