@@ -22,6 +22,19 @@ func inScope(a actor.Actor, permission string) bool {
 	})
 }
 
+// scopesCover reports whether the actor's API token covers everything that a
+// pattern matches.
+func scopesCover(a actor.Actor, pattern string) bool {
+	if len(a.Scopes) == 0 {
+		return true
+	}
+	want, err := parse(pattern)
+	return err == nil && slices.ContainsFunc(a.Scopes, func(scope string) bool {
+		p, err := parse(scope)
+		return err == nil && p.contains(want)
+	})
+}
+
 // ValidScope checks a pattern that narrows an API token. It returns fault.Invalid.
 func ValidScope(pattern string) error {
 	_, err := parse(pattern)

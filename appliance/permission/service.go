@@ -44,6 +44,9 @@ type Config struct {
 	Logger *slog.Logger
 	// IsRoot tells the root tenant.
 	IsRoot func(tenant id.ID) bool
+	// Keep fails with fault.Forbidden when a role must never be taken from its
+	// holder; nil keeps nothing.
+	Keep func(ctx context.Context, holder Subject, role id.ID) error
 }
 
 // Service keeps roles and answers questions.
@@ -317,8 +320,16 @@ func validRole(r Role) (Role, error) {
 // right to make or assign roles would be every right.
 func (s *Service) within(ctx context.Context, grants []Grant) error {
 	a, err := actor.Require(ctx)
-	if err != nil || a.Kind.Trusted() || !a.BreakGlass.IsZero() {
+	if err != nil {
 		return err
+	}
+	for _, g := range grants {
+		if g.Effect == Allow && !scopesCover(a, g.Permission) {
+			return fault.New(fault.Forbidden, "You cannot give %s to anybody with this API token: its scopes do not include it.", g.Permission)
+		}
+	}
+	if a.Kind.Trusted() || !a.BreakGlass.IsZero() {
+		return nil
 	}
 	rights, err := s.of(ctx, a.TenantID, a.ID)
 	if err != nil {
@@ -404,6 +415,11 @@ func (s *Service) Assign(ctx context.Context, user, role id.ID) error {
 
 // Unassign takes a role from a user. Taking what is not there is fine.
 func (s *Service) Unassign(ctx context.Context, user, role id.ID) error {
+	if s.Keep != nil {
+		if err := s.Keep(ctx, Subject{UserSubject, user}, role); err != nil {
+			return err
+		}
+	}
 	return s.change(ctx, user, role, "permission.role.unassigned", s.store.unassign)
 }
 
