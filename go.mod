@@ -504,3 +504,13 @@ replace go.opentelemetry.io/otel/sdk/log => go.opentelemetry.io/otel/sdk/log v0.
 replace go.opentelemetry.io/contrib/bridges/otelslog => go.opentelemetry.io/contrib/bridges/otelslog v0.19.0
 
 replace go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc => go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc v0.20.0
+
+replace github.com/aws/aws-sdk-go-v2/service/lambda => ./third_party/aws/lambda
+
+replace github.com/aws/aws-sdk-go-v2/service/ecs => ./third_party/aws/ecs
+
+replace github.com/aws/aws-sdk-go-v2/service/bedrockagentcore => ./third_party/aws/bedrockagentcore
+
+replace github.com/aws/aws-sdk-go-v2/service/bedrockagentcorecontrol => ./third_party/aws/bedrockagentcorecontrol
+
+replace github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs => ./third_party/aws/cloudwatchlogs
