@@ -83,7 +83,9 @@ e2e: tools build ## drive the story in Chromium; screenshots in build/screenshot
 .PHONY: bench
 bench: build ## measure boot, memory, size and deployment overhead
 	node ui/e2e/bench.mjs
-	go test -run '^$$' -bench . -benchtime 3x ./embedded/pulumi
+	go test -run '^$$' -bench . -benchtime 5x ./embedded/pulumi ./appliance | tee build/bench.txt
+	@awk '{for (i = 2; i <= NF; i++) {if ($$i == "bare-ms/op") b = $$(i-1); if ($$i == "workflow-ms/op") w = $$(i-1)}} \
+		END {printf "deployment of one machine %d ms, bare command line %d ms: %+d ms   (goal +1500 ms)\n", w, b, w - b}' build/bench.txt
 	go test -run '^$$' -bench . ./appliance/permission
 
 .PHONY: fmt

@@ -514,3 +514,7 @@ replace github.com/aws/aws-sdk-go-v2/service/bedrockagentcore => ./third_party/a
 replace github.com/aws/aws-sdk-go-v2/service/bedrockagentcorecontrol => ./third_party/aws/bedrockagentcorecontrol
 
 replace github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs => ./third_party/aws/cloudwatchlogs
+
+replace github.com/nbutton23/zxcvbn-go => ./third_party/zxcvbn/nbutton23
+
+replace github.com/ccojocar/zxcvbn-go => ./third_party/zxcvbn/ccojocar

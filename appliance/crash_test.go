@@ -14,9 +14,9 @@ import (
 )
 
 // cluster runs a simulated cluster beside the appliance, so that it outlives it.
-func cluster(t *testing.T) (*pvesim.Cluster, provider.NewConnection) {
+func cluster(t testing.TB, speed float64) (*pvesim.Cluster, provider.NewConnection) {
 	t.Helper()
-	sim, err := pvesim.New(pvesim.Config{GuestAgents: true})
+	sim, err := pvesim.New(pvesim.Config{GuestAgents: true, Speed: speed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func asked(t *testing.T, sim *pvesim.Cluster) {
 // audit chain holds.
 func TestRobustness08KilledInDeployment(t *testing.T) {
 	t.Parallel()
-	sim, connection := cluster(t)
+	sim, connection := cluster(t, 1)
 	told := appliancetest.Child{Dir: appliancetest.Dir(t), Connection: connection}
 	first := appliancetest.Spawn(t, told)
 	s := &story{Appliance: first.Appliance, t: t}

@@ -50,12 +50,12 @@ type deploymentRow struct {
 // an approver.
 type story struct {
 	*appliancetest.Appliance
-	t                  *testing.T
+	t                  testing.TB
 	deployer, approver *appliancetest.Client
 	connection, stack  string
 }
 
-func newStory(t *testing.T) *story {
+func newStory(t testing.TB) *story {
 	s := &story{Appliance: appliancetest.Start(t), t: t}
 	s.connect()
 	s.people()
@@ -134,7 +134,7 @@ func (s *story) wait(deployment string, states ...string) deploymentRow {
 func (s *story) waitLong(deployment string, limit time.Duration, states ...string) deploymentRow {
 	s.t.Helper()
 	var d deploymentRow
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		s.deployer.Do(http.MethodGet, "/v1/deployments/"+deployment, nil, http.StatusOK, &d)
 		for _, state := range states {
 			if d.Status == state {
