@@ -171,7 +171,9 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 		Seed: func(ctx context.Context, t id.ID) error { return c.Permissions.Seed(ctx, t) },
 	})
 	c.Permissions = permission.New(permission.Config{DB: d, Audit: c.Audit, Events: c.Events, Logger: log, IsRoot: isRoot,
-		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error { return c.Identity.Keep(ctx, holder, role) }})
+		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
+			return c.Identity.Keep(ctx, holder, role)
+		}})
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
 		URL: func() string { return a.settings.Load().URL }})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
