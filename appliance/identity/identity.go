@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/permission"
@@ -36,15 +37,36 @@ const (
 	Disabled Status = "disabled"
 )
 
+// Source says who keeps a membership or a group.
+type Source string
+
+// The sources. What is not Local is kept by a provider or a directory.
+const (
+	Local    Source = "local"
+	FromOIDC Source = "oidc"
+	FromSAML Source = "saml"
+	FromSCIM Source = "scim"
+)
+
 // User is a person as a member of one tenant.
 type User struct {
 	ID           id.ID             `json:"id"`
 	Name         string            `json:"name"`
 	Email        string            `json:"email"`
-	Status       Status            `json:"status"`
+	Status       Status            `json:"status" enum:"active,disabled"`
+	Source       Source            `json:"source" enum:"local,oidc,saml,scim"`
+	MFA          bool              `json:"mfa" doc:"Has a second factor."`
+	Emergency    bool              `json:"emergency" doc:"The emergency administrator, whom nobody else can change."`
 	Roles        []permission.Role `json:"roles"`
+	Groups       []GroupName       `json:"groups"`
 	LastSignInAt *time.Time        `json:"last_sign_in_at"`
 	CreatedAt    time.Time         `json:"created_at"`
+}
+
+// GroupName is a group as others show it.
+type GroupName struct {
+	ID   id.ID  `json:"id"`
+	Name string `json:"name"`
 }
 
 // Token is an API token without its secret.
@@ -54,6 +76,7 @@ type Token struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 	ExpiresAt  time.Time  `json:"expires_at"`
+	Scopes     []string   `json:"scopes" doc:"Permission patterns that narrow it; none: everything its owner may."`
 }
 
 // newToken returns 256 random bits as text.
@@ -68,32 +91,8 @@ func hashToken(token string) []byte {
 	return sum[:]
 }
 
-// common are passwords that attackers try first and that are long enough to
-// pass the length rule.
-var common = map[string]bool{
-	"password1234": true, "passwordpassword": true, "123456789012": true, "1234567890123": true,
-	"qwertyuiop12": true, "administrator": true, "adminadminadmin": true, "proxmoxproxmox": true,
-	"letmeinletmein": true, "iloveyou1234": true, "welcome12345": true, "changeme1234": true,
-}
-
-// ValidPassword checks a new password: 12 to 200 characters, not a common one,
-// not the person's own address. The rules follow NIST SP 800-63B: length
-// counts, composition does not.
-func ValidPassword(password, email string) error {
-	local, _, _ := strings.Cut(strings.ToLower(email), "@")
-	lower := strings.ToLower(password)
-	switch n := utf8.RuneCountInString(password); {
-	case n < 12:
-		return fault.BadField("body.password", "A password has at least 12 characters. A sentence of four words is good.")
-	case n > 200:
-		return fault.BadField("body.password", "A password has at most 200 characters.")
-	case common[lower] || strings.Count(lower, lower[:1]) == len(lower):
-		return fault.BadField("body.password", "This password is among the first that are tried. Choose another.")
-	case lower == strings.ToLower(email) || len(local) >= 6 && strings.HasPrefix(lower, local):
-		return fault.BadField("body.password", "Do not use your e-mail address as password.")
-	}
-	return nil
-}
+// missing tells a row that is not there, inside a transaction and outside.
+func missing(err error) bool { return fault.Is(db.Fault(err), fault.NotFound) }
 
 func validPerson(name, email string) (string, string, error) {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)

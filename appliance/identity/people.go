@@ -21,7 +21,7 @@ type NewUser struct {
 // and to one more and may do everything in both. It fails with fault.Conflict
 // when there is an account already.
 func (s *Service) CreateFirst(ctx context.Context, u NewUser, root, tenant id.ID) (User, error) {
-	acc, err := newAccount(u)
+	acc, err := newAccount(u, defaultPasswords)
 	if err != nil {
 		return User{}, err
 	}
@@ -75,19 +75,22 @@ func (s *Service) HasUsers(ctx context.Context) (bool, error) {
 	return n > 0, err
 }
 
-func newAccount(u NewUser) (account, error) {
+func newAccount(u NewUser, policy PasswordPolicy) (account, error) {
 	name, email, err := validPerson(u.Name, u.Email)
 	if err != nil {
 		return account{}, err
 	}
-	if err := ValidPassword(u.Password, email); err != nil {
+	if err := policy.check(u.Password, email); err != nil {
 		return account{}, err
 	}
 	return account{ID: id.New(), Name: name, Email: email, Hash: hashPassword(u.Password), Status: Active}, nil
 }
 
 func (a account) user() User {
-	return User{ID: a.ID, Name: a.Name, Email: a.Email, Status: a.Status, Roles: []permission.Role{}, CreatedAt: time.Now().UTC()}
+	return User{
+		ID: a.ID, Name: a.Name, Email: a.Email, Status: a.Status, Source: Local, Emergency: a.Emergency,
+		Roles: []permission.Role{}, CreatedAt: time.Now().UTC(),
+	}
 }
 
 func created(acc account) audit.Entry {
@@ -98,28 +101,89 @@ func created(acc account) audit.Entry {
 	}
 }
 
-// Users lists the members of the actor's tenant with their roles.
+// Users lists all members of the actor's tenant with their roles.
 func (s *Service) Users(ctx context.Context) ([]User, error) {
+	var all []User
+	f := Filter{Limit: maxPageSize}
+	for {
+		page, err := s.People(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if f.After = page.Next; f.After == "" {
+			return all, nil
+		}
+	}
+}
+
+// People lists the members of the actor's tenant by name, with their roles and
+// groups, page by page.
+func (s *Service) People(ctx context.Context, f Filter) (Page[User], error) {
 	a, err := s.authorise(ctx, ReadUser)
 	if err != nil {
-		return nil, err
+		return Page[User]{}, err
 	}
-	var all []User
+	f, after, err := f.valid()
+	if err != nil {
+		return Page[User]{}, err
+	}
+	var page Page[User]
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		err := s.DB.Core(ctx, func(ctx context.Context) error {
-			var err error
-			all, err = s.store.members(ctx, a.TenantID)
-			return err
-		})
-		for i := range all {
-			if err != nil {
-				return err
-			}
-			all[i].Roles, err = s.Permissions.RolesOf(ctx, all[i].ID)
-		}
+		page, err = s.people(ctx, a.TenantID, f, after)
 		return err
 	})
-	return all, err
+	return page, err
+}
+
+func (s *Service) people(ctx context.Context, tenant id.ID, f Filter, after place) (Page[User], error) {
+	var all []User
+	err := s.DB.Core(ctx, func(ctx context.Context) (err error) {
+		all, err = s.store.members(ctx, tenant, f, after)
+		return err
+	})
+	if err != nil {
+		return Page[User]{}, err
+	}
+	page := pageOf(all, f.Limit, func(u User) place { return place{u.Name, u.ID} })
+	return page, s.complete(ctx, page.Items)
+}
+
+// complete fills in what is stored elsewhere: roles, groups, second factors.
+func (s *Service) complete(ctx context.Context, users []User) error {
+	ids := make([]id.ID, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	groups, err := s.store.groupsOfUsers(ctx, ids)
+	if err != nil {
+		return err
+	}
+	factors := map[id.ID]bool{}
+	if s.SecondFactors != nil {
+		if factors, err = s.SecondFactors(ctx, ids); err != nil {
+			return err
+		}
+	}
+	for i := range users {
+		users[i].Groups, users[i].MFA = groups[users[i].ID], factors[users[i].ID]
+		if users[i].Roles, err = s.Permissions.RolesOf(ctx, users[i].ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// user reads one member as lists show them, in the tenant's transaction.
+func (s *Service) user(ctx context.Context, tenant, user id.ID) (User, error) {
+	page, err := s.people(ctx, tenant, Filter{ID: user, Limit: 1}, place{})
+	if err == nil && len(page.Items) == 0 {
+		err = fault.New(fault.NotFound, "It does not exist, or it is not yours.")
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return page.Items[0], nil
 }
 
 // CreateUser makes an account as a member of the actor's tenant. An address
@@ -129,12 +193,15 @@ func (s *Service) CreateUser(ctx context.Context, u NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	acc, err := newAccount(u)
+	acc, err := s.newMember(ctx, u, a.TenantID)
 	if err != nil {
 		return User{}, err
 	}
-	made := acc.user()
+	var made User
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
+		if err := s.reserve(ctx, a.TenantID); err != nil {
+			return err
+		}
 		if err := s.join(ctx, acc, a.TenantID); err != nil {
 			return err
 		}
@@ -143,12 +210,33 @@ func (s *Service) CreateUser(ctx context.Context, u NewUser) (User, error) {
 				return err
 			}
 		}
-		if made.Roles, err = s.Permissions.RolesOf(ctx, acc.ID); err != nil {
+		if err := s.Audit.Record(ctx, created(acc)); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, created(acc))
+		made, err = s.user(ctx, a.TenantID, acc.ID)
+		return err
 	})
 	return made, err
+}
+
+// newMember is newAccount by the password policy of a tenant.
+func (s *Service) newMember(ctx context.Context, u NewUser, tenant id.ID) (account, error) {
+	var policy PasswordPolicy
+	err := s.DB.Core(ctx, func(ctx context.Context) (err error) {
+		policy, err = s.passwordPolicy(ctx, tenant)
+		return err
+	})
+	if err != nil {
+		return account{}, err
+	}
+	return newAccount(u, policy)
+}
+
+func (s *Service) reserve(ctx context.Context, tenant id.ID) error {
+	if s.Reserve == nil {
+		return nil
+	}
+	return s.Reserve(ctx, tenant, 1)
 }
 
 // join inserts an account with its membership at the provider level.
@@ -160,13 +248,15 @@ func (s *Service) join(ctx context.Context, acc account, tenant id.ID) error {
 		return s.store.addMember(ctx, acc.ID, tenant)
 	})
 	if fault.Is(err, fault.Conflict) {
-		return fault.BadField("body.email", "This e-mail address cannot be used. Choose another.")
+		return fault.BadField("body.email", "This e-mail address cannot be used. Invite the person instead, or choose another address.")
 	}
 	return err
 }
 
-// UpdateUser changes a member's name or status. Disabling ends all sessions at
-// once; nobody can disable themselves.
+// UpdateUser changes a member's name or status. A tenant disables a person for
+// itself; the provider disables its people altogether. Either ends the
+// sessions, API tokens and sockets that it concerns at once. Nobody can
+// disable themselves, and nobody else changes the emergency administrator.
 func (s *Service) UpdateUser(ctx context.Context, user id.ID, name *string, status *Status) (User, error) {
 	a, err := s.authorise(ctx, UpdateUser)
 	if err != nil {
@@ -175,10 +265,17 @@ func (s *Service) UpdateUser(ctx context.Context, user id.ID, name *string, stat
 	if status != nil && *status == Disabled && user == a.ID {
 		return User{}, fault.New(fault.Conflict, "You cannot disable yourself. Ask another administrator.")
 	}
-	var after account
+	var after User
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		before, err := s.change(ctx, a.TenantID, user, name, status, &after)
+		before, err := s.user(ctx, a.TenantID, user)
 		if err != nil {
+			return err
+		}
+		err = s.DB.Core(ctx, func(ctx context.Context) error { return s.change(ctx, a.TenantID, user, name, status) })
+		if err != nil {
+			return err
+		}
+		if after, err = s.user(ctx, a.TenantID, user); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, audit.Entry{
@@ -188,33 +285,109 @@ func (s *Service) UpdateUser(ctx context.Context, user id.ID, name *string, stat
 			After:  map[string]any{"name": after.Name, "status": after.Status},
 		})
 	})
-	return after.user(), err
+	return after, err
 }
 
-func (s *Service) change(ctx context.Context, tenant, user id.ID, name *string, status *Status, after *account) (before account, err error) {
-	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		member, err := s.store.isMember(ctx, user, tenant)
-		if err != nil {
+// change changes the account or the membership, whichever it concerns.
+func (s *Service) change(ctx context.Context, tenant, user id.ID, name *string, status *Status) error {
+	acc, err := s.store.lock(ctx, user)
+	if err != nil {
+		return err
+	}
+	if err := acc.guard(ctx); err != nil {
+		return err
+	}
+	if name != nil && *name != acc.Name {
+		if _, err := s.mayChange(ctx, tenant, user); err != nil {
 			return err
 		}
-		if !member {
-			return fault.New(fault.NotFound, "It does not exist, or it is not yours.")
-		}
-		if before, err = s.mayChange(ctx, tenant, user); err != nil {
+		if acc.Name, _, err = validPerson(*name, acc.Email); err != nil {
 			return err
 		}
-		if *after, err = before.with(name, status); err != nil {
-			return err
-		}
-		if err := s.store.update(ctx, user, after.Name, after.Status); err != nil || after.Status == Active {
-			return err
-		}
-		if _, err := s.store.endIn(ctx, user, id.ID{}); err != nil {
-			return err
-		}
-		return s.sessionEnded(ctx, user, id.ID{})
+	}
+	if status == nil {
+		return s.store.update(ctx, user, acc.Name, acc.Status)
+	}
+	if err := s.setStatus(ctx, tenant, &acc, *status); err != nil {
+		return err
+	}
+	return s.store.update(ctx, user, acc.Name, acc.Status)
+}
+
+func (s *Service) setStatus(ctx context.Context, tenant id.ID, acc *account, status Status) error {
+	root := s.Permissions.IsRoot(tenant)
+	switch {
+	case status != Active && status != Disabled:
+		return fault.BadField("body.status", "The status is active or disabled.")
+	case status == Disabled && acc.Emergency:
+		return errEmergency
+	case status == Active && acc.Status == Disabled && !root:
+		return fault.New(fault.Conflict, "The provider has disabled this account. Only the provider can enable it.")
+	}
+	if root {
+		acc.Status = status
+	}
+	if err := s.store.setMembership(ctx, acc.ID, tenant, status); err != nil || status == Active {
+		return err
+	}
+	return s.shutOut(ctx, acc.ID, s.reach(tenant))
+}
+
+// shutOut ends a person's sessions in a tenant (zero: in all), and cuts their
+// sockets, those of API tokens too.
+func (s *Service) shutOut(ctx context.Context, user, tenant id.ID) error {
+	if _, err := s.store.endIn(ctx, user, tenant); err != nil {
+		return err
+	}
+	// Sockets are cut by their session; those in other tenants come back.
+	return s.sessionEnded(ctx, user, id.ID{})
+}
+
+// DeleteUser takes a member out of the actor's tenant, with their roles,
+// groups, sessions and API tokens there; the account goes when this was its
+// last tenant.
+func (s *Service) DeleteUser(ctx context.Context, user id.ID) error {
+	a, err := s.authorise(ctx, DeleteUser)
+	if err != nil {
+		return err
+	}
+	if user == a.ID {
+		return fault.New(fault.Conflict, "You cannot remove yourself. Ask another administrator.")
+	}
+	return s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
+		return s.remove(ctx, a.TenantID, user)
 	})
-	return before, err
+}
+
+// remove is DeleteUser in the tenant's transaction, without asking.
+func (s *Service) remove(ctx context.Context, tenant, user id.ID) error {
+	before, err := s.user(ctx, tenant, user)
+	if err != nil {
+		return err
+	}
+	if before.Emergency {
+		return errEmergency
+	}
+	if err := s.forget(ctx, tenant, permission.Subject{Kind: permission.UserSubject, ID: user}); err != nil {
+		return err
+	}
+	var gone bool
+	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		if err := s.shutOut(ctx, user, tenant); err != nil {
+			return err
+		}
+		gone, err = s.store.leave(ctx, user, tenant)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.Audit.Record(ctx, audit.Entry{
+		Event: "identity.user.deleted", Priority: audit.Warning,
+		Target:  audit.Target{Kind: "user", ID: user.String(), Name: before.Name},
+		Before:  map[string]any{"name": before.Name, "email": before.Email, "status": before.Status, "source": before.Source},
+		Details: map[string]any{"account_deleted": gone},
+	})
 }
 
 // member returns the account of a member of a tenant; anybody else is
@@ -227,96 +400,17 @@ func (s *Service) member(ctx context.Context, tenant, user id.ID) (acc account, 
 	return acc, err
 }
 
-// mayChange returns an account that the given tenant may change: all of its
-// own, and those of other tenants too when it is the root tenant.
+// mayChange returns an account that the given tenant may change: one that
+// belongs to it only, and those of other tenants too when it is the root tenant.
 func (s *Service) mayChange(ctx context.Context, tenant, user id.ID) (account, error) {
-	tenants, err := s.store.tenantsOf(ctx, user)
+	n, err := s.store.memberships(ctx, user)
 	if err != nil {
 		return account{}, err
 	}
-	if len(tenants) > 1 && !s.Permissions.IsRoot(tenant) {
+	if n > 1 && !s.Permissions.IsRoot(tenant) {
 		return account{}, fault.New(fault.Forbidden, "This person belongs to other tenants too. Only the provider can change the account.")
 	}
 	return s.store.byID(ctx, user)
-}
-
-func (a account) with(name *string, status *Status) (account, error) {
-	if name != nil {
-		a.Name = *name
-	}
-	if status != nil {
-		a.Status = *status
-	}
-	var err error
-	if a.Name, _, err = validPerson(a.Name, a.Email); err != nil {
-		return a, err
-	}
-	if a.Status != Active && a.Status != Disabled {
-		return a, fault.BadField("body.status", "The status is active or disabled.")
-	}
-	return a, nil
-}
-
-// Tokens lists the actor's API tokens.
-func (s *Service) Tokens(ctx context.Context) ([]Token, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []Token
-	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		all, err = s.store.tokensOf(ctx, a.ID)
-		return err
-	})
-	return all, err
-}
-
-// CreateToken makes an API token that acts as the actor in its active tenant.
-// The secret is returned once and stored as a hash.
-func (s *Service) CreateToken(ctx context.Context, name string, days int) (string, Token, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return "", Token{}, err
-	}
-	if name == "" || len(name) > 100 {
-		return "", Token{}, fault.BadField("body.name", "Give the token a name of at most 100 characters.")
-	}
-	if days < 1 || days > maxTokenDays {
-		return "", Token{}, fault.BadField("body.expires_in_days", "A token lives 1 to %d days.", maxTokenDays)
-	}
-	secret := TokenPrefix + newToken()
-	t := Token{ID: id.New(), Name: name, CreatedAt: time.Now().UTC(), ExpiresAt: time.Now().UTC().AddDate(0, 0, days)}
-	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		if err := s.store.addToken(ctx, a.ID, a.TenantID, t, hashToken(secret)); err != nil {
-			return err
-		}
-		return s.Audit.Record(ctx, audit.Entry{
-			Event: "identity.api-token.created", Priority: audit.Notice,
-			Target: audit.Target{Kind: "api_token", ID: t.ID.String(), Name: t.Name}, Details: map[string]any{"expires_at": t.ExpiresAt},
-		})
-	})
-	return secret, t, err
-}
-
-// DeleteToken ends one of the actor's API tokens at once.
-func (s *Service) DeleteToken(ctx context.Context, token id.ID) error {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return err
-	}
-	return s.DB.Core(ctx, func(ctx context.Context) error {
-		ended, err := s.store.endToken(ctx, a.ID, token)
-		if err != nil {
-			return err
-		}
-		if !ended {
-			return fault.New(fault.NotFound, "This token does not exist.")
-		}
-		return s.Audit.Record(ctx, audit.Entry{
-			Event: "identity.api-token.deleted", Priority: audit.Notice, Target: audit.Target{Kind: "api_token", ID: token.String()},
-		})
-	})
 }
 
 func (s *Service) authorise(ctx context.Context, permission string) (actor.Actor, error) {

@@ -54,6 +54,11 @@ type Config struct {
 	// URL is the configured address of the appliance, without a final slash:
 	// links are made from it, never from what a request says.
 	URL func() string
+	// Reserve fails with fault.Conflict when a tenant may have no more people;
+	// it is called in the tenant's transaction. nil is no limit.
+	Reserve func(ctx context.Context, tenant id.ID, people int64) error
+	// SecondFactors tells who of some people has a second factor; nil: nobody.
+	SecondFactors func(ctx context.Context, users []id.ID) (map[id.ID]bool, error)
 }
 
 // Service manages people and signs them in.

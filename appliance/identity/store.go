@@ -40,6 +40,40 @@ func (store) addMember(ctx context.Context, user, tenant id.ID) error {
 	return err
 }
 
+// membership is a person's place in one tenant.
+type membership struct {
+	Status Status
+	Source Source
+}
+
+func (store) membership(ctx context.Context, user, tenant id.ID) (membership, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select status, source from membership where user_id = $1 and tenant_id = $2`, user, tenant)
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[membership])
+}
+
+func (store) setMembership(ctx context.Context, user, tenant id.ID, status Status) error {
+	_, err := db.Tx(ctx).Exec(ctx, `update membership set status = $3 where user_id = $1 and tenant_id = $2`, user, tenant, status)
+	return err
+}
+
+// leave removes a membership, and with it the sessions and API tokens in its
+// tenant; the account goes when it was the last.
+func (store) leave(ctx context.Context, user, tenant id.ID) (gone bool, err error) {
+	if _, err := db.Tx(ctx).Exec(ctx, `delete from membership where user_id = $1 and tenant_id = $2`, user, tenant); err != nil {
+		return false, err
+	}
+	tag, err := db.Tx(ctx).Exec(ctx, `delete from account where id = $1 and not emergency
+		and not exists (select from membership where user_id = $1)`, user)
+	return tag.RowsAffected() == 1, err
+}
+
+// memberships counts the tenants of a person, closed ones too.
+func (store) memberships(ctx context.Context, user id.ID) (int, error) {
+	var n int
+	err := db.Tx(ctx).QueryRow(ctx, `select count(*) from membership where user_id = $1`, user).Scan(&n)
+	return n, err
+}
+
 const accountColumns = `select id, name, email, password_hash, status, emergency from account `
 
 func (store) byEmail(ctx context.Context, email string) (account, error) {
@@ -70,20 +104,22 @@ func (store) tenantsOf(ctx context.Context, user id.ID) ([]id.ID, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
 }
 
-func (store) members(ctx context.Context, tenant id.ID) ([]User, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `select a.id, a.name, a.email, a.status, a.last_sign_in_at, a.created_at
-		from account a join membership m on m.user_id = a.id where m.tenant_id = $1 order by lower(a.name), a.id`, tenant)
+// effective is the status of a person in a tenant: both the account and the
+// membership must be active.
+const effective = `case when a.status = 'active' and m.status = 'active' then 'active' else 'disabled' end`
+
+// members lists the people of a tenant by name, after a place in the list.
+func (store) members(ctx context.Context, tenant id.ID, f Filter, after place) ([]User, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select a.id, a.name, a.email, `+effective+`, m.source, a.emergency, a.last_sign_in_at, a.created_at
+		from account a join membership m on m.user_id = a.id
+		where m.tenant_id = $1 and ($2::uuid is null or a.id = $2)
+			and ($3 = '' or strpos(lower(a.name), lower($3)) > 0 or strpos(lower(a.email), lower($3)) > 0)
+			and ($4::uuid is null or (lower(a.name), a.id) > (lower($5), $4))
+		order by lower(a.name), a.id limit $6`, tenant, f.ID, f.Search, after.ID, after.Name, f.Limit+1)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (User, error) {
 		var u User
-		err := row.Scan(&u.ID, &u.Name, &u.Email, &u.Status, &u.LastSignInAt, &u.CreatedAt)
-		return u, err
+		return u, row.Scan(&u.ID, &u.Name, &u.Email, &u.Status, &u.Source, &u.Emergency, &u.LastSignInAt, &u.CreatedAt)
 	})
-}
-
-func (store) isMember(ctx context.Context, user, tenant id.ID) (bool, error) {
-	var yes bool
-	err := db.Tx(ctx).QueryRow(ctx, `select exists (select from membership where user_id = $1 and tenant_id = $2)`, user, tenant).Scan(&yes)
-	return yes, err
 }
 
 func (store) update(ctx context.Context, user id.ID, name string, status Status) error {
@@ -100,20 +136,4 @@ func (store) count(ctx context.Context) (int, error) {
 	var n int
 	err := db.Tx(ctx).QueryRow(ctx, `select count(*) from account`).Scan(&n)
 	return n, err
-}
-
-func (store) addToken(ctx context.Context, user, tenant id.ID, t Token, hash []byte) error {
-	_, err := db.Tx(ctx).Exec(ctx, `insert into api_token (id, token_hash, user_id, tenant_id, name, expires_at) values ($1, $2, $3, $4, $5, $6)`,
-		t.ID, hash, user, tenant, t.Name, t.ExpiresAt)
-	return err
-}
-
-func (store) tokensOf(ctx context.Context, user id.ID) ([]Token, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `select id, name, created_at, last_used_at, expires_at from api_token where user_id = $1 order by created_at`, user)
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Token])
-}
-
-func (store) endToken(ctx context.Context, user, token id.ID) (bool, error) {
-	tag, err := db.Tx(ctx).Exec(ctx, `delete from api_token where id = $2 and user_id = $1`, user, token)
-	return tag.RowsAffected() == 1, err
 }

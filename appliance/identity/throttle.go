@@ -33,12 +33,15 @@ func newThrottle() *throttle {
 	return &throttle{now: time.Now, entries: map[string]*attempts{}}
 }
 
-// allow returns fault.TooMany, with how long to wait, when it is too soon.
+// allow returns fault.TooMany, with how long to wait, when it is too soon. It
+// counts the try as failed at once, and succeeded takes it back: a thousand
+// tries at the same moment are not a thousand first tries.
 func (t *throttle) allow(account, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	wait := max(t.wait("a "+address, addressTries), t.wait("p "+account+" "+address, freeTries))
 	if wait <= 0 {
+		t.count(account, address)
 		return nil
 	}
 	err := fault.New(fault.TooMany, "Too many failed sign-ins from your address. Wait %s and try again.", wait.Round(time.Second))
@@ -60,13 +63,11 @@ func (t *throttle) wait(key string, free int) time.Duration {
 	return pause - t.now().Sub(e.last)
 }
 
-func (t *throttle) failed(account, address string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (t *throttle) count(account, address string) {
 	if len(t.entries) > maxRemembered {
 		t.drop()
 	}
-	for _, key := range []string{"a " + address, "p " + account + " " + address} {
+	for _, key := range keys(account, address) {
 		e, ok := t.entries[key]
 		if !ok || t.now().Sub(e.last) > maxWait {
 			e = &attempts{}
@@ -74,6 +75,21 @@ func (t *throttle) failed(account, address string) {
 		}
 		e.failures++
 		e.last = t.now()
+	}
+}
+
+func keys(account, address string) []string {
+	return []string{"a " + address, "p " + account + " " + address}
+}
+
+// failed makes the wait begin now: a check may have taken a while.
+func (t *throttle) failed(account, address string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range keys(account, address) {
+		if e, ok := t.entries[key]; ok {
+			e.last = t.now()
+		}
 	}
 }
 
@@ -93,4 +109,7 @@ func (t *throttle) succeeded(account, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.entries, "p "+account+" "+address)
+	if e, ok := t.entries["a "+address]; ok && e.failures > 0 {
+		e.failures--
+	}
 }

@@ -79,26 +79,35 @@ func Register(a *web.API, cfg Config) {
 	web.Handle(a, own(http.MethodPut, "/v1/session/tenant", "Switch to another of your tenants"), h.useTenant)
 	web.Handle(a, own(http.MethodPost, "/v1/session/reauthenticate", "Prove that it is still you"), h.reauthenticate)
 	web.Handle(a, own(http.MethodGet, "/v1/sessions", "List your sessions"), h.sessions)
+	web.Handle(a, own(http.MethodDelete, "/v1/sessions", "Sign out everywhere"), h.endSessions)
 	web.Handle(a, own(http.MethodDelete, "/v1/sessions/{id}", "End one of your sessions"), h.endSession)
+	password := own(http.MethodPut, "/v1/session/password", "Change your password")
+	password.Description = "Your other sessions end."
+	web.Handle(a, password, h.changePassword)
 	web.Handle(a, own(http.MethodGet, "/v1/tokens", "List your API tokens"), h.tokens)
 	createToken := own(http.MethodPost, "/v1/tokens", "Create an API token")
 	createToken.Status = http.StatusCreated
 	web.Handle(a, createToken, h.createToken)
 	web.Handle(a, own(http.MethodDelete, "/v1/tokens/{id}", "Delete an API token"), h.deleteToken)
 	registerUsers(a, h)
+	registerGroups(a, h)
+	registerServiceAccounts(a, h)
+	registerInvitations(a, h)
 }
 
 type sessionAnswer struct {
-	ID              id.ID        `json:"id"`
-	User            userName     `json:"user"`
-	Tenant          tenantName   `json:"tenant"`
-	Tenants         []tenantName `json:"tenants"`
-	Permissions     []string     `json:"permissions" doc:"Patterns; a leading ! denies."`
-	SignedInAt      time.Time    `json:"signed_in_at"`
-	AuthenticatedAt time.Time    `json:"authenticated_at"`
-	ExpiresAt       time.Time    `json:"expires_at"`
-	Appliance       Appliance    `json:"appliance"`
-	BreakGlass      any          `json:"breakglass"`
+	ID              id.ID           `json:"id"`
+	User            userName        `json:"user"`
+	Tenant          tenantName      `json:"tenant"`
+	Tenants         []tenantName    `json:"tenants"`
+	Permissions     []string        `json:"permissions" doc:"Patterns; a leading ! denies."`
+	SignedInAt      time.Time       `json:"signed_in_at"`
+	AuthenticatedAt time.Time       `json:"authenticated_at"`
+	ExpiresAt       time.Time       `json:"expires_at"`
+	Method          identity.Method `json:"method,omitempty" doc:"How the session was begun; missing for API tokens."`
+	MFA             bool            `json:"mfa" doc:"A second factor was proven."`
+	Appliance       Appliance       `json:"appliance"`
+	BreakGlass      any             `json:"breakglass"`
 }
 
 type userName struct {
@@ -155,7 +164,8 @@ func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, erro
 	}
 	answer := sessionAnswer{
 		ID: a.Session, User: userName{a.ID, a.Name, email}, Permissions: mine, Tenants: []tenantName{},
-		SignedInAt: signIn.SignedInAt, AuthenticatedAt: a.AuthenticatedAt, ExpiresAt: signIn.ExpiresAt, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
+		SignedInAt: signIn.SignedInAt, AuthenticatedAt: a.AuthenticatedAt, ExpiresAt: signIn.ExpiresAt,
+		Method: signIn.Method, MFA: a.MFA, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
 	}
 	for _, t := range tenants {
 		name := tenantName{t.ID, t.Name, t.IsRoot}
@@ -216,6 +226,39 @@ func (h handlers) sessions(ctx context.Context, _ *web.None) (page[sessionItem],
 	return p, err
 }
 
+// Paging chooses a page of a list that is ordered by name.
+type Paging struct {
+	Query string `query:"q" maxLength:"200" doc:"Part of the name."`
+	After string `query:"after" maxLength:"1000" doc:"The next of the page before."`
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+}
+
+func (p Paging) filter() identity.Filter {
+	return identity.Filter{Search: p.Query, After: p.After, Limit: p.Limit}
+}
+
+// pageOf is a page of a service as the API shows it.
+func pageOf[S, T any](from identity.Page[S], item func(S) T) page[T] {
+	p := page[T]{Items: make([]T, 0, len(from.Items))}
+	for _, one := range from.Items {
+		p.Items = append(p.Items, item(one))
+	}
+	if from.Next != "" {
+		p.Next = &from.Next
+	}
+	return p
+}
+
+// listOf is a list that has no pages.
+func listOf[T any](items []T) page[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return page[T]{Items: items}
+}
+
+func same[T any](item T) T { return item }
+
 type idInput struct {
 	ID id.ID `path:"id"`
 }
@@ -224,16 +267,46 @@ func (h handlers) endSession(ctx context.Context, in *idInput) (web.None, error)
 	return web.None{}, h.Identity.EndSession(ctx, in.ID)
 }
 
+type endSessionsInput struct {
+	KeepCurrent bool `query:"keep_current" doc:"Stay signed in here."`
+}
+
+func (h handlers) endSessions(ctx context.Context, in *endSessionsInput) (web.None, error) {
+	err := h.Identity.EndSessions(ctx, in.KeepCurrent)
+	if err == nil && !in.KeepCurrent {
+		web.SetCookie(ctx, cookie("", -1))
+	}
+	return web.None{}, err
+}
+
+type changePasswordInput struct {
+	Body struct {
+		Current string `json:"current" maxLength:"200"`
+		New     string `json:"new" maxLength:"200"`
+	}
+}
+
+func (h handlers) changePassword(ctx context.Context, in *changePasswordInput) (web.None, error) {
+	return web.None{}, h.Identity.ChangePassword(ctx, in.Body.Current, in.Body.New)
+}
+
 func (h handlers) tokens(ctx context.Context, _ *web.None) (page[identity.Token], error) {
 	all, err := h.Identity.Tokens(ctx)
-	return page[identity.Token]{Items: all}, err
+	return listOf(all), err
 }
 
 type createTokenInput struct {
-	Body struct {
-		Name          string `json:"name" minLength:"1" maxLength:"100"`
-		ExpiresInDays int    `json:"expires_in_days" minimum:"1" maximum:"365"`
-	}
+	Body newToken
+}
+
+type newToken struct {
+	Name          string   `json:"name" minLength:"1" maxLength:"100"`
+	ExpiresInDays int      `json:"expires_in_days" minimum:"1" maximum:"365"`
+	Scopes        []string `json:"scopes,omitempty" maxItems:"100" doc:"Permission patterns that narrow it; none: everything its owner may." example:"[\"cmdb:*:read\"]"`
+}
+
+func (n newToken) wanted() identity.NewToken {
+	return identity.NewToken{Name: n.Name, Days: n.ExpiresInDays, Scopes: n.Scopes}
 }
 
 type createdToken struct {
@@ -241,12 +314,13 @@ type createdToken struct {
 	Name      string    `json:"name"`
 	Token     string    `json:"token" doc:"Shown once. Keep it safe."`
 	ExpiresAt time.Time `json:"expires_at"`
+	Scopes    []string  `json:"scopes"`
 }
 
 func (h handlers) createToken(ctx context.Context, in *createTokenInput) (createdToken, error) {
 	web.NoStore(ctx)
-	secret, t, err := h.Identity.CreateToken(ctx, in.Body.Name, in.Body.ExpiresInDays)
-	return createdToken{ID: t.ID, Name: t.Name, Token: secret, ExpiresAt: t.ExpiresAt}, err
+	secret, t, err := h.Identity.CreateToken(ctx, in.Body.wanted())
+	return createdToken{ID: t.ID, Name: t.Name, Token: secret, ExpiresAt: t.ExpiresAt, Scopes: t.Scopes}, err
 }
 
 func (h handlers) deleteToken(ctx context.Context, in *idInput) (web.None, error) {

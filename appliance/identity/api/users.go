@@ -18,6 +18,17 @@ func registerUsers(a *web.API, h handlers) {
 		Summary: "Create a user", Permission: identity.CreateUser, Status: http.StatusCreated}, h.createUser)
 	web.Handle(a, web.Route{Method: http.MethodPatch, Path: "/v1/users/{id}", Tag: tag,
 		Summary: "Rename, disable or enable a user", Permission: identity.UpdateUser}, h.updateUser)
+	web.Handle(a, web.Route{Method: http.MethodDelete, Path: "/v1/users/{id}", Tag: tag,
+		Summary: "Take a user out of your tenant", Permission: identity.DeleteUser,
+		Description: "The account goes when this was its last tenant."}, h.deleteUser)
+	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/users/{id}/sessions", Tag: tag,
+		Summary: "List the sessions of a user", Permission: identity.ReadSession}, h.userSessions)
+	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users/{id}/sessions/end", Tag: tag,
+		Summary: "End the sessions of a user", Permission: identity.EndSession, Status: http.StatusNoContent}, h.endUserSessions)
+	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users/{id}/password-reset", Tag: tag,
+		Summary: "Make a link with which a user chooses a new password", Permission: identity.UpdateUser, Status: http.StatusCreated}, h.resetPassword)
+	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/password-reset", Tag: tag,
+		Summary: "Choose a new password with a link", Permission: web.Public, Status: http.StatusNoContent}, h.finishReset)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users/{id}/roles", Tag: tag,
 		Summary: "Give a user a role", Permission: permission.AssignRole, Status: http.StatusNoContent}, h.assign)
 	web.Handle(a, web.Route{Method: http.MethodDelete, Path: "/v1/users/{id}/roles/{role_id}", Tag: tag,
@@ -36,19 +47,18 @@ type roleName struct {
 
 func present(u identity.User) userItem {
 	item := userItem{User: u, Roles: []roleName{}}
+	if item.Groups == nil {
+		item.Groups = []identity.GroupName{}
+	}
 	for _, r := range u.Roles {
 		item.Roles = append(item.Roles, roleName{r.ID, r.Name})
 	}
 	return item
 }
 
-func (h handlers) users(ctx context.Context, _ *web.None) (page[userItem], error) {
-	all, err := h.Identity.Users(ctx)
-	p := page[userItem]{Items: []userItem{}}
-	for _, u := range all {
-		p.Items = append(p.Items, present(u))
-	}
-	return p, err
+func (h handlers) users(ctx context.Context, in *Paging) (page[userItem], error) {
+	all, err := h.Identity.People(ctx, in.filter())
+	return pageOf(all, present), err
 }
 
 type createUserInput struct {
@@ -78,6 +88,35 @@ type updateUserInput struct {
 func (h handlers) updateUser(ctx context.Context, in *updateUserInput) (userItem, error) {
 	u, err := h.Identity.UpdateUser(ctx, in.ID, in.Body.Name, in.Body.Status)
 	return present(u), err
+}
+
+func (h handlers) deleteUser(ctx context.Context, in *idInput) (web.None, error) {
+	return web.None{}, h.Identity.DeleteUser(ctx, in.ID)
+}
+
+func (h handlers) userSessions(ctx context.Context, in *idInput) (page[identity.Session], error) {
+	all, err := h.Identity.UserSessions(ctx, in.ID)
+	return listOf(all), err
+}
+
+func (h handlers) endUserSessions(ctx context.Context, in *idInput) (web.None, error) {
+	return web.None{}, h.Identity.EndUserSessions(ctx, in.ID)
+}
+
+func (h handlers) resetPassword(ctx context.Context, in *idInput) (identity.Reset, error) {
+	web.NoStore(ctx)
+	return h.Identity.ResetPassword(ctx, in.ID)
+}
+
+type finishResetInput struct {
+	Body struct {
+		Token    string `json:"token" maxLength:"200"`
+		Password string `json:"password" maxLength:"200"`
+	}
+}
+
+func (h handlers) finishReset(ctx context.Context, in *finishResetInput) (web.None, error) {
+	return web.None{}, h.Identity.FinishReset(ctx, in.Body.Token, in.Body.Password, web.RemoteAddress(ctx))
 }
 
 type assignInput struct {
