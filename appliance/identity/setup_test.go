@@ -172,3 +172,19 @@ func (b *bench) refused(what string, err error, kind fault.Kind) {
 		b.t.Errorf("%s: %v instead of %s", what, err, kind)
 	}
 }
+
+// holding makes a member of the tenant who holds some permissions.
+func (b *bench) holding(name, email string, permissions ...string) actor.Actor {
+	b.t.Helper()
+	role := permission.Role{Name: "Role of " + name}
+	for _, p := range permissions {
+		role.Grants = append(role.Grants, permission.Grant{Permission: p, Effect: permission.Allow})
+	}
+	role, err := b.permissions.CreateRole(b.as(b.ann), role)
+	b.must(err)
+	a := b.person(name, email, b.tenant)
+	b.must(b.permissions.Assign(b.as(b.ann), a.ID, role.ID))
+	return a
+}
+
+func schema(tenant id.ID) string { return db.TenantSchema(tenant) }
