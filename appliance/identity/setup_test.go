@@ -63,7 +63,8 @@ func (b *bench) wire(database *db.DB, history []db.Migration, bus *event.Bus) {
 	isRoot := func(tenant id.ID) bool { return b.tenants.IsRoot(tenant) }
 	check := func(ctx context.Context, p string) error { return b.permissions.Check(ctx, p) }
 	trail := audit.New(audit.Config{DB: database, Logger: quiet, Check: check, IsRoot: isRoot})
-	b.permissions = permission.New(permission.Config{DB: database, Audit: trail, Events: bus, Logger: quiet, IsRoot: isRoot})
+	b.permissions = permission.New(permission.Config{DB: database, Audit: trail, Events: bus, Logger: quiet, IsRoot: isRoot,
+		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error { return b.Keep(ctx, holder, role) }})
 	b.tenants = tenancy.New(tenancy.Config{DB: database, History: history, Audit: trail, Check: check, Logger: quiet,
 		Seed: func(ctx context.Context, tenant id.ID) error { return b.permissions.Seed(ctx, tenant) }})
 	b.Service = identity.New(identity.Config{
