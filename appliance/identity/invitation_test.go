@@ -14,7 +14,7 @@ import (
 )
 
 // tokenOf takes the secret out of a link that must be one of ours.
-func tokenOf(t *testing.T, link, page string) string {
+func tokenOf(t testing.TB, link, page string) string {
 	t.Helper()
 	token, ok := strings.CutPrefix(link, "https://nimbus.example.org:8443"+page+"#")
 	if !ok || len(token) != 43 {

@@ -29,7 +29,7 @@ const (
 // first administrator, Ann, in the root tenant and in the tenant Home.
 type bench struct {
 	*identity.Service
-	t            *testing.T
+	t            testing.TB
 	dsn          string
 	permissions  *permission.Service
 	tenants      *tenancy.Service
@@ -42,7 +42,7 @@ type bench struct {
 	events []event.Event
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{t: t, passwords: identity.PasswordPolicy{MinLength: 12, History: 3, Breached: true}}
 	bus := event.NewBus(slog.New(slog.DiscardHandler))
@@ -64,7 +64,9 @@ func (b *bench) wire(database *db.DB, history []db.Migration, bus *event.Bus) {
 	check := func(ctx context.Context, p string) error { return b.permissions.Check(ctx, p) }
 	trail := audit.New(audit.Config{DB: database, Logger: quiet, Check: check, IsRoot: isRoot})
 	b.permissions = permission.New(permission.Config{DB: database, Audit: trail, Events: bus, Logger: quiet, IsRoot: isRoot,
-		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error { return b.Keep(ctx, holder, role) }})
+		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
+			return b.Keep(ctx, holder, role)
+		}})
 	b.tenants = tenancy.New(tenancy.Config{DB: database, History: history, Audit: trail, Check: check, Logger: quiet,
 		Seed: func(ctx context.Context, tenant id.ID) error { return b.permissions.Seed(ctx, tenant) }})
 	b.Service = identity.New(identity.Config{

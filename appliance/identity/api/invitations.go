@@ -40,17 +40,17 @@ type inviteInput struct {
 	}
 }
 
-type invited struct {
+type createdInvitation struct {
 	identity.Invitation
 	Link string `json:"link" doc:"Shown once. Give it to the person and to nobody else."`
 }
 
-func (h handlers) invite(ctx context.Context, in *inviteInput) (invited, error) {
+func (h handlers) invite(ctx context.Context, in *inviteInput) (createdInvitation, error) {
 	web.NoStore(ctx)
 	i, link, err := h.Identity.Invite(ctx, identity.NewInvitation{
 		Name: in.Body.Name, Email: in.Body.Email, Roles: in.Body.RoleIDs, Groups: in.Body.GroupIDs,
 	})
-	return invited{Invitation: i, Link: link}, err
+	return createdInvitation{Invitation: i, Link: link}, err
 }
 
 func (h handlers) deleteInvitation(ctx context.Context, in *idInput) (web.None, error) {
