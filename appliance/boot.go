@@ -285,7 +285,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	c.Realtime = a.newRealtime(c, providers)
 	c.Provider = providers
 	for _, p := range []subsystem{
-		{"audit", c.Audit}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime},
+		{"audit", c.Audit}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err

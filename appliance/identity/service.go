@@ -66,6 +66,7 @@ type Service struct {
 	Config
 	store    store
 	throttle *throttle
+	watch    watch
 }
 
 // New returns a service.

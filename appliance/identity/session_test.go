@@ -79,3 +79,32 @@ func TestStartSessionRefuses(t *testing.T) {
 		t.Errorf("%+v in %+v", a, s)
 	}
 }
+
+// TestTimeCutsSockets ends sessions and API tokens whose time is over though
+// nobody sends a request.
+func TestTimeCutsSockets(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, idle := b.signIn("ann@example.org")
+	_, good := b.signIn("ann@example.org")
+	_, token, err := b.CreateToken(b.as(good), identity.NewToken{Name: "x", Days: 1})
+	b.must(err)
+	b.exec(`update core.session set last_seen_at = now() - interval '13 hours' where id = $1`, idle.Session)
+	b.exec(`update core.api_token set expires_at = now()`)
+	b.must(b.Start(t.Context()))
+	b.must(b.Start(t.Context()))
+	for end := time.Now().Add(20 * time.Second); !b.cut(idle.ID, idle.Session) || !b.cut(good.ID, token.ID); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the sockets stay")
+		}
+	}
+	b.must(b.Ready(t.Context()))
+	b.must(b.Stop(t.Context()))
+	b.must(b.Stop(t.Context()))
+	if b.cut(good.ID, good.Session) {
+		t.Error("a good session was cut")
+	}
+	if n := query[int](b, `select count(*) from core.session`); n != 1 {
+		t.Errorf("%d sessions are left", n)
+	}
+}

@@ -137,3 +137,23 @@ func (store) authenticatedAgain(ctx context.Context, session id.ID) error {
 	_, err := db.Tx(ctx).Exec(ctx, `update session set authenticated_at = now() where id = $1`, session)
 	return err
 }
+
+// endExpired removes the sessions that are over and returns them, with the API
+// tokens that expired within the last minute, which stay listed.
+func (store) endExpired(ctx context.Context) ([]credential, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `with over as (delete from session where id in
+			(select s.id from session s where not (`+unexpired+`) for update skip locked) returning id, user_id)
+		select id, user_id from over
+		union all select id, coalesce(user_id, service_account_id) from api_token
+			where expires_at <= now() and expires_at > now() - interval '1 minute'`)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[credential])
+}
+
+// dropLinks forgets resets and invitations that are over.
+func (store) dropLinks(ctx context.Context) error {
+	if _, err := db.Tx(ctx).Exec(ctx, `delete from password_reset where expires_at <= now()`); err != nil {
+		return err
+	}
+	_, err := db.Tx(ctx).Exec(ctx, `delete from invitation where expires_at <= now()`)
+	return err
+}
