@@ -70,7 +70,9 @@ type Service struct {
 }
 
 // New returns a service.
-func New(cfg Config) *Service { return &Service{Config: cfg, throttle: newThrottle()} }
+func New(cfg Config) *Service {
+	return &Service{Config: cfg, throttle: newThrottle(), watch: watch{wake: make(chan struct{}, 1)}}
+}
 
 // SignIn checks a password and begins a session in the person's first tenant.
 // It returns the session's token, which is shown to the browser only. A wrong

@@ -341,24 +341,6 @@ func (s *Service) endIn(ctx context.Context, user, tenant id.ID) (ended []id.ID,
 	return ended, err
 }
 
-// CloseTenant ends every session in a tenant that is suspended or deleted and
-// cuts all sockets, those of API tokens too. The tokens stay stored: they do
-// nothing while the tenant is closed and work again when it is resumed.
-func (s *Service) CloseTenant(ctx context.Context, tenant id.ID) error {
-	return s.DB.Core(ctx, func(ctx context.Context) error {
-		open, err := s.store.credentialsIn(ctx, tenant)
-		if err != nil {
-			return err
-		}
-		for _, c := range open {
-			if err := s.sessionEnded(ctx, c.Owner, c.ID); err != nil {
-				return err
-			}
-		}
-		return s.store.endTenant(ctx, tenant)
-	})
-}
-
 // SessionEnded is the event that cuts sockets; its ID is the session or API
 // token, or zero for all of the user's.
 const SessionEnded = "session.ended"

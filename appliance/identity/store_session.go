@@ -113,16 +113,11 @@ func (store) endIn(ctx context.Context, user, tenant id.ID) ([]id.ID, error) {
 // credential is a session or API token with who it belongs to.
 type credential struct{ ID, Owner id.ID }
 
-// credentialsIn lists the sessions and API tokens of a tenant.
-func (store) credentialsIn(ctx context.Context, tenant id.ID) ([]credential, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `select id, user_id from session where tenant_id = $1
-		union all select id, coalesce(user_id, service_account_id) from api_token where tenant_id = $1`, tenant)
+// closedTokens lists the API tokens of tenants that are closed.
+func (store) closedTokens(ctx context.Context) ([]credential, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select k.id, coalesce(k.user_id, k.service_account_id) from api_token k
+		join tenant t on t.id = k.tenant_id where t.status <> 'active' and k.expires_at > now()`)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[credential])
-}
-
-func (store) endTenant(ctx context.Context, tenant id.ID) error {
-	_, err := db.Tx(ctx).Exec(ctx, `delete from session where tenant_id = $1`, tenant)
-	return err
 }
 
 // useTenant changes the tenant and keeps the stricter limits.
@@ -138,11 +133,13 @@ func (store) authenticatedAgain(ctx context.Context, session id.ID) error {
 	return err
 }
 
-// endExpired removes the sessions that are over and returns them, with the API
-// tokens that expired within the last minute, which stay listed.
+// endExpired removes the sessions that are over, those in closed tenants too,
+// and returns them with the API tokens that expired within the last minute,
+// which stay listed.
 func (store) endExpired(ctx context.Context) ([]credential, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `with over as (delete from session where id in
-			(select s.id from session s where not (`+unexpired+`) for update skip locked) returning id, user_id)
+			(select s.id from session s join tenant t on t.id = s.tenant_id
+				where not (`+unexpired+`) or t.status <> 'active' for update of s skip locked) returning id, user_id)
 		select id, user_id from over
 		union all select id, coalesce(user_id, service_account_id) from api_token
 			where expires_at <= now() and expires_at > now() - interval '1 minute'`)
