@@ -138,4 +138,6 @@ type Guests interface {
 	// NoteTasks lists the tasks that our token started since a time and keeps
 	// them with the context's actor as the deployment's.
 	NoteTasks(ctx context.Context, tenant, connection, deployment id.ID, since time.Time) ([]provider.TaskStatus, error)
+	// Refresh has the inventory of a connection collected soon.
+	Refresh(ctx context.Context, tenant, connection id.ID)
 }

@@ -20,12 +20,13 @@ import (
 // cluster is a Proxmox cluster as far as deployments ask it. Like the real
 // thing together with its provider it lets a guest be taken over by its VMID.
 type cluster struct {
-	mu       sync.Mutex
-	guests   map[int][]string // tags by VMID
-	reserved map[int]id.ID
-	created  map[int]int // how often each was made
-	tasks    []provider.TaskStatus
-	gone     bool // away
+	mu        sync.Mutex
+	guests    map[int][]string // tags by VMID
+	reserved  map[int]id.ID
+	created   map[int]int // how often each was made
+	tasks     []provider.TaskStatus
+	gone      bool // away
+	refreshed int  // how often the inventory was asked to look
 }
 
 func newCluster() *cluster {
@@ -72,6 +73,12 @@ func (c *cluster) NoteTasks(context.Context, id.ID, id.ID, id.ID, time.Time) ([]
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.tasks), nil
+}
+
+func (c *cluster) Refresh(context.Context, id.ID, id.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refreshed++
 }
 
 // create makes a guest, or takes the one that is there.

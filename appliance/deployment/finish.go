@@ -15,8 +15,8 @@ type Final struct {
 	Message string
 }
 
-// finish stores the end of a run and what became of its stack. A run that is
-// over stays as it is.
+// finish stores the end of a run and what became of its stack, and has the
+// inventory look at what the run changed. A run that is over stays as it is.
 func (a activities) finish(ctx context.Context, f Final) error {
 	j, err := a.load(ctx, f.Input)
 	if err == nil && !j.d.Status.Over() {
@@ -24,6 +24,9 @@ func (a activities) finish(ctx context.Context, f Final) error {
 	}
 	if err != nil {
 		return verdict(ctx, fault.Wrap(fault.Unavailable, err, "the end of the run could not be stored"), fault.Message(err))
+	}
+	if j.d.run.begun {
+		j.Guests.Refresh(ctx, j.tenant, j.stack.ConnectionID)
 	}
 	return nil
 }

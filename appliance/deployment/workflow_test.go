@@ -66,6 +66,9 @@ func TestDeployApproveRun(t *testing.T) {
 	if again.Approval != nil || b.engine.ups != 1 {
 		t.Errorf("a second run: approval %+v, %d ups", again.Approval, b.engine.ups)
 	}
+	if b.cluster.refreshed != 1 {
+		t.Errorf("the inventory was asked to look %d times instead of once, after the change", b.cluster.refreshed)
+	}
 }
 
 func TestDestroyIsApprovedToo(t *testing.T) {
