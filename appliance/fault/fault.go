@@ -20,6 +20,7 @@ const (
 	Unauthenticated Kind = "unauthenticated"  // 401: who are you?
 	Forbidden       Kind = "forbidden"        // 403: you may not
 	StepUp          Kind = "step_up_required" // 403: sign in again, then retry
+	MFARequired     Kind = "mfa_required"     // 403: enrol or prove a second factor first
 	NotFound        Kind = "not_found"        // 404: it is not there, or not yours
 	Conflict        Kind = "conflict"         // 409: the state does not allow it
 	Gone            Kind = "gone"             // 410: it was there and is over

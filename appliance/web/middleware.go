@@ -40,6 +40,7 @@ const (
 	requestIDKey ctxKey = iota
 	writerKey
 	addressKey
+	statusKey
 )
 
 // RequestID is the id of the request, as in the X-Request-Id header and the log.
@@ -58,6 +59,14 @@ func RemoteAddress(ctx context.Context) string {
 func SetCookie(ctx context.Context, c *http.Cookie) {
 	if w, ok := ctx.Value(writerKey).(http.ResponseWriter); ok {
 		http.SetCookie(w, c)
+	}
+}
+
+// SetStatus chooses the status of a successful answer, where one operation has
+// more than one.
+func SetStatus(ctx context.Context, status int) {
+	if s, ok := ctx.Value(statusKey).(*int); ok {
+		*s = status
 	}
 }
 

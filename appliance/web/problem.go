@@ -19,6 +19,7 @@ var status = map[fault.Kind]int{
 	fault.Unauthenticated: http.StatusUnauthorized,
 	fault.Forbidden:       http.StatusForbidden,
 	fault.StepUp:          http.StatusForbidden,
+	fault.MFARequired:     http.StatusForbidden,
 	fault.NotFound:        http.StatusNotFound,
 	fault.Conflict:        http.StatusConflict,
 	fault.Gone:            http.StatusGone,
@@ -95,7 +96,7 @@ func newProblem(code int, message string, errs ...error) huma.StatusError {
 	}
 	kind := fault.Internal
 	for k, s := range status {
-		if s == code && k != fault.StepUp {
+		if s == code && k != fault.StepUp && k != fault.MFARequired {
 			kind = k
 		}
 	}

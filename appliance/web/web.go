@@ -102,7 +102,8 @@ func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().MarshalJSON() 
 type None struct{}
 
 type answer[T any] struct {
-	Body T
+	Status int
+	Body   T
 }
 
 // Handle declares a route. In is a struct with huma's tags (path, query,
@@ -118,12 +119,14 @@ func Handle[In, Out any](a *API, r Route, fn func(ctx context.Context, in *In) (
 		})
 		return
 	}
-	huma.Register(a.huma, operation(r, http.StatusOK), func(ctx context.Context, in *In) (*answer[Out], error) {
-		out, err := call(ctx, a, r, in, fn)
+	op := operation(r, http.StatusOK)
+	huma.Register(a.huma, op, func(ctx context.Context, in *In) (*answer[Out], error) {
+		status := op.DefaultStatus
+		out, err := call(context.WithValue(ctx, statusKey, &status), a, r, in, fn)
 		if err != nil {
 			return nil, err
 		}
-		return &answer[Out]{Body: out}, nil
+		return &answer[Out]{Status: status, Body: out}, nil
 	})
 }
 
