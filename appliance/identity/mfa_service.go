@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"nimbus/appliance/actor"
@@ -63,19 +64,9 @@ func (s *Service) issuer() string {
 	return "Nimbus"
 }
 
-// self is the signed-in person with the session they act in. Programs and API
-// tokens have no second factor: fault.Forbidden.
-func self(ctx context.Context) (actor.Actor, error) {
-	a, err := actor.Require(ctx)
-	if err == nil && (a.Kind != actor.User || a.AuthenticatedAt.IsZero()) {
-		err = fault.New(fault.Forbidden, "Only a person who is signed in can do this, not an API token.")
-	}
-	return a, err
-}
-
 // Factors tells which second factors the actor has and whether one is required.
 func (s *Service) Factors(ctx context.Context) (Factors, error) {
-	a, err := self(ctx)
+	a, err := inSession(ctx)
 	if err != nil {
 		return Factors{}, err
 	}
@@ -158,7 +149,7 @@ func (s *Service) enrolling(ctx context.Context) (actor.Actor, account, error) {
 
 // person is the signed-in actor with their account.
 func (s *Service) person(ctx context.Context) (actor.Actor, account, error) {
-	a, err := self(ctx)
+	a, err := inSession(ctx)
 	if err != nil {
 		return a, account{}, err
 	}
@@ -458,10 +449,7 @@ func (s *Service) reset(ctx context.Context, acc account, had Factors) error {
 	if err := s.store.forgetFactors(ctx, acc.ID); err != nil {
 		return err
 	}
-	if err := s.store.endAll(ctx, acc.ID); err != nil {
-		return err
-	}
-	if err := s.sessionEnded(ctx, acc.ID, id.ID{}); err != nil {
+	if err := s.endOthers(ctx, acc.ID, acc.Name, id.ID{}); err != nil {
 		return err
 	}
 	return s.Audit.Record(ctx, audit.Entry{

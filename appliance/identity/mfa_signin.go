@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
-	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"nimbus/appliance/actor"
@@ -57,7 +57,7 @@ func (s *Service) challenge(ctx context.Context, rp *webauthn.WebAuthn, acc acco
 	if err != nil {
 		return nil, nil, err
 	}
-	return rp.BeginLogin(holder{acc, keys}, webauthn.WithUserVerification(protocol.VerificationPreferred))
+	return beginLogin(rp, holder{acc, keys})
 }
 
 // FinishSignIn proves the second factor of a sign-in and begins its session. A
@@ -257,7 +257,7 @@ func (s *Service) BeginPasskeySignIn(ctx context.Context, address string) (optio
 	if err != nil {
 		return nil, "", err
 	}
-	options, challenge, err := rp.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
+	options, challenge, err := beginAlone(rp)
 	if err != nil {
 		return nil, "", err
 	}

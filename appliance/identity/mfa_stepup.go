@@ -161,7 +161,7 @@ func (s *Service) reproveFactor(ctx context.Context, a actor.Actor, acc account,
 // not older than the request for it. mfa says that the provider tells of a
 // second factor.
 func (s *Service) ProvedAtIdP(ctx context.Context, kind string, at time.Time, mfa bool) error {
-	a, err := self(ctx)
+	a, err := inSession(ctx)
 	if err != nil {
 		return err
 	}
@@ -187,4 +187,3 @@ func (s *Service) provedAgain(ctx context.Context, a actor.Actor, method string,
 		})
 	})
 }
-

@@ -13,8 +13,8 @@ import (
 	"nimbus/appliance/id"
 )
 
-// credential is a passkey with its public key and counter.
-type credential struct {
+// passkey is a credential with its public key and counter.
+type passkey struct {
 	Passkey
 	UserID id.ID
 	Key    webauthn.Credential
@@ -24,7 +24,7 @@ type credential struct {
 // account's id: it tells nothing about the person and never changes.
 type holder struct {
 	account
-	keys []credential
+	keys []passkey
 }
 
 // WebAuthnID implements webauthn.User.
@@ -73,11 +73,34 @@ func relyingParty(address string) (*webauthn.WebAuthn, error) {
 // beginRegistration makes the options of a new passkey: discoverable where the
 // authenticator can, never a second one on the same authenticator.
 func beginRegistration(rp *webauthn.WebAuthn, h holder) (any, *webauthn.SessionData, error) {
-	return rp.BeginRegistration(h,
+	made, challenge, err := rp.BeginRegistration(h,
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
 		}),
 		webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()))
+	if err != nil {
+		return nil, nil, err
+	}
+	return made.Response, challenge, nil
+}
+
+// beginLogin makes the options of an assertion with one of the person's passkeys.
+func beginLogin(rp *webauthn.WebAuthn, h holder) (any, *webauthn.SessionData, error) {
+	asked, challenge, err := rp.BeginLogin(h, webauthn.WithUserVerification(protocol.VerificationPreferred))
+	if err != nil {
+		return nil, nil, err
+	}
+	return asked.Response, challenge, nil
+}
+
+// beginAlone makes the options of a sign-in with any passkey of anybody; the
+// authenticator has to verify the person.
+func beginAlone(rp *webauthn.WebAuthn) (any, *webauthn.SessionData, error) {
+	asked, challenge, err := rp.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
+	if err != nil {
+		return nil, nil, err
+	}
+	return asked.Response, challenge, nil
 }
 
 // finishRegistration checks the answer to beginRegistration.

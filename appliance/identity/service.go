@@ -13,6 +13,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/permission"
+	"nimbus/appliance/secret"
 )
 
 // Permissions of this domain.
@@ -59,6 +60,13 @@ type Config struct {
 	Reserve func(ctx context.Context, tenant id.ID, people int64) error
 	// SecondFactors tells who of some people has a second factor; nil: nobody.
 	SecondFactors func(ctx context.Context, users []id.ID) (map[id.ID]bool, error)
+	// Keyring seals second factors; it returns nil before the root key is open.
+	Keyring func() *secret.Keyring
+	// MFAPolicy is what a tenant asks of second factors; nil means nothing.
+	MFAPolicy func(ctx context.Context, tenant id.ID) (MFAPolicy, error)
+	// StepUpProviders tells where the actor, who signed in at a provider, can
+	// prove there that it is still them; nil means nowhere.
+	StepUpProviders func(ctx context.Context) ([]StepUpAtIdP, error)
 }
 
 // Service manages people and signs them in.
@@ -66,18 +74,20 @@ type Service struct {
 	Config
 	store    store
 	throttle *throttle
+	guesses  *throttle // of second factors
 	watch    watch
 }
 
 // New returns a service.
 func New(cfg Config) *Service {
-	return &Service{Config: cfg, throttle: newThrottle(), watch: watch{wake: make(chan struct{}, 1)}}
+	return &Service{Config: cfg, throttle: newThrottle(), guesses: newThrottle(), watch: watch{wake: make(chan struct{}, 1)}}
 }
 
 // SignIn checks a password and begins a session in the person's first tenant.
 // It returns the session's token, which is shown to the browser only. A wrong
 // address, a wrong password and a disabled account are the same
-// fault.Unauthenticated; too many failures are fault.TooMany.
+// fault.Unauthenticated; too many failures are fault.TooMany. Whoever has a
+// second factor is asked for it first: see SecondFactor.
 func (s *Service) SignIn(ctx context.Context, email, password, address, userAgent string) (string, Session, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
 	if err := s.throttle.allow(email, address); err != nil {
@@ -163,26 +173,6 @@ func (s *Service) Me(ctx context.Context) (email string, session Session, err er
 		return err
 	})
 	return email, session, err
-}
-
-// Reauthenticate proves again that the actor is who signed in, for operations
-// that want a fresh proof. Failures count towards the throttle.
-func (s *Service) Reauthenticate(ctx context.Context, password string) error {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.VerifyPassword(ctx, password); err != nil {
-		return err
-	}
-	return s.DB.Core(ctx, func(ctx context.Context) error {
-		if err := s.store.authenticatedAgain(ctx, a.Session); err != nil {
-			return err
-		}
-		return s.Audit.Record(ctx, audit.Entry{
-			Event: "identity.session.reauthenticated", Target: audit.Target{Kind: "user", ID: a.ID.String(), Name: a.Name},
-		})
-	})
 }
 
 // VerifyPassword checks the actor's own password: fault.Unauthenticated when

@@ -85,8 +85,15 @@ type SignedIn struct {
 // token, which is shown to the browser only. It refuses with fault.Forbidden
 // people who are disabled or belong to no tenant that is open, and the
 // emergency administrator when a provider vouches. Sessions beyond the
-// tenant's limit end, the longest unused first.
+// tenant's limit end, the longest unused first. Without a proven second factor
+// people who have one are asked for it: the error is a *SecondFactor then, and
+// FinishSignIn begins the session.
 func (s *Service) StartSession(ctx context.Context, in SignedIn) (string, Session, error) {
+	if !in.MFA {
+		if err := s.secondStep(ctx, in); err != nil {
+			return "", Session{}, err
+		}
+	}
 	token := newToken()
 	session := Session{
 		ID: id.New(), UserID: in.User, TenantID: in.Tenant, Address: in.Address, UserAgent: trimmed(in.UserAgent, 300),

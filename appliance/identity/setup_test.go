@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/permission"
+	"nimbus/appliance/secret"
 	"nimbus/appliance/tenancy"
 )
 
@@ -37,6 +39,10 @@ type bench struct {
 	ann          actor.Actor
 	sessions     identity.SessionPolicy
 	passwords    identity.PasswordPolicy
+	mfa          identity.MFAPolicy
+	elsewhere    []identity.StepUpAtIdP
+	address      string
+	sealed       bool // the root key is not open
 
 	mu     sync.Mutex
 	events []event.Event
@@ -44,7 +50,7 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{t: t, passwords: identity.PasswordPolicy{MinLength: 12, History: 3, Breached: true}}
+	b := &bench{t: t, address: "https://nimbus.example.org:8443", passwords: identity.PasswordPolicy{MinLength: 12, History: 3, Breached: true}}
 	bus := event.NewBus(slog.New(slog.DiscardHandler))
 	bus.Subscribe(func(e event.Event) {
 		b.mu.Lock()
@@ -71,10 +77,27 @@ func (b *bench) wire(database *db.DB, history []db.Migration, bus *event.Bus) {
 		Seed: func(ctx context.Context, tenant id.ID) error { return b.permissions.Seed(ctx, tenant) }})
 	b.Service = identity.New(identity.Config{
 		DB: database, Audit: trail, Permissions: b.permissions, Events: bus, Logger: quiet,
-		URL:           func() string { return "https://nimbus.example.org:8443" },
-		SessionPolicy: func(context.Context, id.ID) (identity.SessionPolicy, error) { return b.sessions, nil },
-		Policy:        func(context.Context, id.ID) (identity.PasswordPolicy, error) { return b.passwords, nil },
+		URL:             func() string { return b.address },
+		Keyring:         b.keyring(database),
+		MFAPolicy:       func(context.Context, id.ID) (identity.MFAPolicy, error) { return b.mfa, nil },
+		StepUpProviders: func(context.Context) ([]identity.StepUpAtIdP, error) { return b.elsewhere, nil },
+		SessionPolicy:   func(context.Context, id.ID) (identity.SessionPolicy, error) { return b.sessions, nil },
+		Policy:          func(context.Context, id.ID) (identity.PasswordPolicy, error) { return b.passwords, nil },
 	})
+}
+
+// keyring is over a key in a file, or nil while the bench is sealed.
+func (b *bench) keyring(database *db.DB) func() *secret.Keyring {
+	b.t.Helper()
+	key, err := secret.OpenFileRoot(filepath.Join(b.t.TempDir(), "root.key"))
+	b.must(err)
+	ring := secret.NewKeyring(key, tenancy.Keys{DB: database}, nil)
+	return func() *secret.Keyring {
+		if b.sealed {
+			return nil
+		}
+		return ring
+	}
 }
 
 func (b *bench) settle() {

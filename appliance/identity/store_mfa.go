@@ -106,11 +106,11 @@ func (store) removeTOTP(ctx context.Context, user id.ID) (bool, error) {
 
 // keysOf lists a person's passkeys and locks them, so that two assertions
 // cannot both raise the same counter.
-func (store) keysOf(ctx context.Context, user id.ID) ([]credential, error) {
+func (store) keysOf(ctx context.Context, user id.ID) ([]passkey, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select id, name, created_at, last_used_at, user_id, credential from passkey
 		where user_id = $1 order by created_at, id for update`, user)
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (credential, error) {
-		var c credential
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (passkey, error) {
+		var c passkey
 		return c, row.Scan(&c.ID, &c.Name, &c.CreatedAt, &c.LastUsedAt, &c.UserID, &c.Key)
 	})
 }

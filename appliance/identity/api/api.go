@@ -58,6 +58,9 @@ func Authenticate(s *identity.Service) web.Authenticate {
 		if fault.Is(err, fault.Unauthenticated) {
 			return actor.Actor{}, false, nil // as if signed out, so that one can sign in
 		}
+		if err == nil {
+			err = withinLimits(s, r, a)
+		}
 		return a, err == nil, err
 	}
 }
@@ -77,7 +80,6 @@ func Register(a *web.API, cfg Config) {
 	web.Handle(a, own(http.MethodGet, "/v1/session", "Who you are and what you may do"), h.session)
 	web.Handle(a, own(http.MethodDelete, "/v1/session", "Sign out"), h.signOut)
 	web.Handle(a, own(http.MethodPut, "/v1/session/tenant", "Switch to another of your tenants"), h.useTenant)
-	web.Handle(a, own(http.MethodPost, "/v1/session/reauthenticate", "Prove that it is still you"), h.reauthenticate)
 	web.Handle(a, own(http.MethodGet, "/v1/sessions", "List your sessions"), h.sessions)
 	web.Handle(a, own(http.MethodDelete, "/v1/sessions", "Sign out everywhere"), h.endSessions)
 	web.Handle(a, own(http.MethodDelete, "/v1/sessions/{id}", "End one of your sessions"), h.endSession)
@@ -93,6 +95,7 @@ func Register(a *web.API, cfg Config) {
 	registerGroups(a, h)
 	registerServiceAccounts(a, h)
 	registerInvitations(a, h)
+	registerMFA(a, h)
 }
 
 type sessionAnswer struct {
@@ -108,6 +111,7 @@ type sessionAnswer struct {
 	MFA             bool            `json:"mfa" doc:"A second factor was proven."`
 	Appliance       Appliance       `json:"appliance"`
 	BreakGlass      any             `json:"breakglass"`
+	limits
 }
 
 type userName struct {
@@ -130,19 +134,9 @@ type signInInput struct {
 	}
 }
 
-func (h handlers) signIn(ctx context.Context, in *signInInput) (sessionAnswer, error) {
+func (h handlers) signIn(ctx context.Context, in *signInInput) (signInAnswer, error) {
 	token, session, err := h.Identity.SignIn(ctx, in.Body.Email, in.Body.Password, web.RemoteAddress(ctx), in.UserAgent)
-	if err != nil {
-		return sessionAnswer{}, err
-	}
-	web.NoStore(ctx)
-	web.SetCookie(ctx, cookie(token, 0))
-	a, err := h.Identity.Authenticate(ctx, token)
-	if err != nil {
-		return sessionAnswer{}, err
-	}
-	a.Session, a.Address, a.RequestID = session.ID, session.Address, web.RequestID(ctx)
-	return h.session(actor.With(ctx, a), nil)
+	return h.began(ctx, token, session, err)
 }
 
 // cookie lasts as long as the browser session; age -1 removes it.
@@ -159,13 +153,15 @@ func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, erro
 	ids, err2 := h.Identity.TenantsOf(ctx)
 	tenants, err3 := h.Tenants.Named(ctx, ids)
 	email, signIn, err4 := h.Identity.Me(ctx)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	limits, err5 := h.limits(ctx, a)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return sessionAnswer{}, err
 	}
 	answer := sessionAnswer{
 		ID: a.Session, User: userName{a.ID, a.Name, email}, Permissions: mine, Tenants: []tenantName{},
 		SignedInAt: signIn.SignedInAt, AuthenticatedAt: a.AuthenticatedAt, ExpiresAt: signIn.ExpiresAt,
 		Method: signIn.Method, MFA: a.MFA, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
+		limits: limits,
 	}
 	for _, t := range tenants {
 		name := tenantName{t.ID, t.Name, t.IsRoot}
@@ -194,16 +190,6 @@ func (h handlers) useTenant(ctx context.Context, in *useTenantInput) (sessionAns
 		return sessionAnswer{}, err
 	}
 	return h.session(actor.With(ctx, a), nil)
-}
-
-type passwordInput struct {
-	Body struct {
-		Password string `json:"password" maxLength:"200"`
-	}
-}
-
-func (h handlers) reauthenticate(ctx context.Context, in *passwordInput) (web.None, error) {
-	return web.None{}, h.Identity.Reauthenticate(ctx, in.Body.Password)
 }
 
 type sessionItem struct {

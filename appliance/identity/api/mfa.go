@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"nimbus/appliance/actor"
+	"nimbus/appliance/fault"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/web"
 )
@@ -228,6 +229,20 @@ func (h handlers) reauthenticate(ctx context.Context, in *reauthenticateInput) (
 	})
 }
 
+// withinLimits refuses what a session may not do before it proved the second
+// factor that its tenant requires. It guards every door that knows sessions.
+func withinLimits(s *identity.Service, r *http.Request, a actor.Actor) error {
+	if identity.MayBeLimited(r.URL.Path) {
+		return nil
+	}
+	a.Address = web.Address(r)
+	limited, err := s.Limited(r.Context(), a)
+	if err == nil && limited {
+		err = fault.New(fault.MFARequired, "Your organisation asks you for a second factor. Add or prove one in your profile, then repeat this.")
+	}
+	return err
+}
+
 // limits are what a session that lacks a required second factor is told.
 type limits struct {
 	MFARequired          bool `json:"mfa_required" doc:"The session may only call /v1/session and /v1/mfa until a second factor is proven."`
@@ -242,4 +257,3 @@ func (h handlers) limits(ctx context.Context, a actor.Actor) (limits, error) {
 	f, err := h.Identity.Factors(ctx)
 	return limits{MFARequired: true, MFAEnrolmentRequired: !f.Any()}, err
 }
-
