@@ -40,6 +40,7 @@ const (
 	enrolmentLife   = 30 * time.Minute // a TOTP secret that was shown and not confirmed
 	pendingTries    = 5                // wrong second factors until a sign-in begins anew
 	openCeremonies  = 100              // of one address; the oldest make room
+	clockSkew       = 30 * time.Second // between the database's clock and ours
 	recoveryCodes   = 10
 	maxPasskeys     = 20
 	guessesOfOthers = 50 // wrong codes of an account over all addresses before strange ones wait
@@ -166,10 +167,11 @@ func MayBeLimited(path string) bool {
 }
 
 // fresh tells whether a proof is recent. One in the future is not: the clock
-// was set back since.
+// was set back since. The database's clock, which times proofs, may be a
+// little before ours.
 func fresh(proved, now time.Time, within time.Duration) bool {
 	age := now.Sub(proved)
-	return age >= 0 && age <= within
+	return age >= -clockSkew && age <= within
 }
 
 // policy is the tenant's, with the defaults filled in.

@@ -34,21 +34,59 @@ func (s *Service) secondStep(ctx context.Context, in SignedIn) error {
 		return err
 	}
 	next := &SecondFactor{Token: newToken()}
-	rp, noPasskeys := relyingParty(s.address())
-	next.Methods = f.methods(noPasskeys == nil)
 	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		c := ceremony{Kind: secondFactor, User: in.User, Address: in.Address, SignIn: &in}
-		if len(f.Passkeys) > 0 && noPasskeys == nil {
-			if next.Options, c.Challenge, err = s.challenge(ctx, rp, acc); err != nil {
-				return err
-			}
+		challenge, err := s.ask(ctx, acc, f, next)
+		if err != nil {
+			return err
 		}
-		return s.store.addCeremony(ctx, hashToken(next.Token), c, pendingLife)
+		return s.store.addCeremony(ctx, hashToken(next.Token), ceremony{
+			Kind: secondFactor, User: in.User, Address: in.Address, SignIn: &in, Challenge: challenge,
+		}, pendingLife)
 	})
 	if err != nil {
 		return err
 	}
 	return next
+}
+
+// ask fills in what proves the second step, with a challenge for passkeys.
+func (s *Service) ask(ctx context.Context, acc account, f Factors, next *SecondFactor) (challenge *webauthn.SessionData, err error) {
+	rp, noPasskeys := relyingParty(s.address())
+	next.Methods = f.methods(noPasskeys == nil)
+	if len(f.Passkeys) > 0 && noPasskeys == nil {
+		next.Options, challenge, err = s.challenge(ctx, rp, acc)
+	}
+	return challenge, err
+}
+
+// SecondStep tells a page that has the token only, because a provider's
+// redirect brought it there, what proves the second step. An earlier challenge
+// of the same sign-in is void then.
+func (s *Service) SecondStep(ctx context.Context, token, address string) (*SecondFactor, error) {
+	next := &SecondFactor{Token: token}
+	err := s.DB.Core(ctx, func(ctx context.Context) error {
+		c, err := s.store.ceremony(ctx, hashToken(token), secondFactor)
+		if fault.Is(db.Fault(err), fault.NotFound) || err == nil && c.Address != address {
+			return errPending
+		}
+		if err != nil {
+			return err
+		}
+		acc, err := s.store.byID(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		f, err := s.store.factorsOf(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		challenge, err := s.ask(ctx, acc, f, next)
+		if err != nil {
+			return err
+		}
+		return s.store.askAgain(ctx, hashToken(token), challenge)
+	})
+	return next, err
 }
 
 // challenge makes the options with which a person's browser uses one of their passkeys.

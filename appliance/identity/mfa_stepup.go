@@ -7,6 +7,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 // StepUpAtIdP is a provider at which the actor can prove that it is still them.
@@ -155,21 +156,30 @@ func (s *Service) reproveFactor(ctx context.Context, a actor.Actor, acc account,
 	return nil
 }
 
-// ProvedAtIdP notes that the actor of the context proved at their provider that
-// it is still them. The caller has checked the answer as at a sign-in, that it
-// is about the same person, and that the proof (auth_time, AuthnInstant) is
-// not older than the request for it. mfa says that the provider tells of a
-// second factor.
-func (s *Service) ProvedAtIdP(ctx context.Context, kind string, at time.Time, mfa bool) error {
-	a, err := inSession(ctx)
+// IdPProof is what a provider told when it was asked again who somebody is.
+type IdPProof struct {
+	User, Session id.ID     // who was sent there, and from which session
+	Kind          string    // oidc or saml
+	At            time.Time // when they proved it there: auth_time, AuthnInstant
+	MFA           bool      // the provider tells of a second factor
+	Address       string
+}
+
+// ProvedAtIdP notes a fresh proof at a person's provider in the session they
+// were sent from. The caller has checked the answer as at a sign-in, that it is
+// about the same person, and that it came back to the browser that was sent. A
+// proof that the provider did not ask for just now is fault.Unauthenticated.
+func (s *Service) ProvedAtIdP(ctx context.Context, p IdPProof) error {
+	// Clocks of two machines differ; a proof may seem a little in the future.
+	if age := time.Since(p.At); age > challengeLife || age < -time.Minute {
+		return fault.New(fault.Unauthenticated, "Your organisation's sign-in did not ask you again who you are. Sign in there and try again.")
+	}
+	acc, err := s.account(ctx, p.User)
 	if err != nil {
 		return err
 	}
-	// Clocks of two machines differ; a proof may seem a little in the future.
-	if age := time.Now().Sub(at); age > challengeLife || age < -time.Minute {
-		return fault.New(fault.Unauthenticated, "Your organisation's sign-in did not ask you again who you are. Sign in there and try again.")
-	}
-	return s.provedAgain(ctx, a, kind, mfa)
+	a := person(acc, Session{ID: p.Session, Address: p.Address})
+	return s.provedAgain(actor.With(ctx, a), a, p.Kind, p.MFA)
 }
 
 func (s *Service) provedAgain(ctx context.Context, a actor.Actor, method string, mfa bool) error {

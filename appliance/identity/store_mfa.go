@@ -67,6 +67,12 @@ func (store) tryCeremony(ctx context.Context, hash []byte) (bool, error) {
 	return tag.RowsAffected() == 1, err
 }
 
+// askAgain replaces the challenge of a sign-in that waits.
+func (store) askAgain(ctx context.Context, hash []byte, challenge *webauthn.SessionData) error {
+	_, err := db.Tx(ctx).Exec(ctx, `update mfa_ceremony set challenge = $2 where token_hash = $1`, hash, challenge)
+	return err
+}
+
 // totp is a person's authenticator app. The secrets are sealed.
 type totp struct {
 	Secret   []byte // nil before the first one is confirmed

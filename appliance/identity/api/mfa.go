@@ -32,6 +32,7 @@ func registerMFA(a *web.API, h handlers) {
 	second := route(http.MethodPost, "/v1/session/second-factor", "Prove the second factor of a sign-in", web.Public)
 	second.Status = http.StatusCreated
 	web.Handle(a, second, h.secondFactor)
+	web.Handle(a, route(http.MethodPost, "/v1/session/second-factor/begin", "What proves the second factor of a sign-in", web.Public), h.secondStep)
 	web.Handle(a, route(http.MethodPost, "/v1/session/passkey/begin", "Begin to sign in with a passkey", web.Public), h.beginPasskeySignIn)
 	alone := route(http.MethodPost, "/v1/session/passkey", "Sign in with a passkey", web.Public)
 	alone.Status = http.StatusCreated
@@ -164,6 +165,21 @@ func (h handlers) began(ctx context.Context, token string, session identity.Sess
 	a.Session, a.Address, a.RequestID = session.ID, session.Address, web.RequestID(ctx)
 	s, err := h.session(actor.With(ctx, a), nil)
 	return signInAnswer{sessionAnswer: &s}, err
+}
+
+type tokenInput struct {
+	Body struct {
+		Token string `json:"token" maxLength:"100"`
+	}
+}
+
+func (h handlers) secondStep(ctx context.Context, in *tokenInput) (secondFactorAnswer, error) {
+	web.NoStore(ctx)
+	next, err := h.Identity.SecondStep(ctx, in.Body.Token, web.RemoteAddress(ctx))
+	if err != nil {
+		return secondFactorAnswer{}, err
+	}
+	return secondFactorAnswer{next.Token, next.Methods, next.Options}, nil
 }
 
 type secondFactorInput struct {
