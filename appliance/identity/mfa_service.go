@@ -425,6 +425,23 @@ func (s *Service) ResetFactors(ctx context.Context, user id.ID) error {
 	})
 }
 
+// ResetFactorsOf is ResetFactors by e-mail address, for the machine's console.
+func (s *Service) ResetFactorsOf(ctx context.Context, email string) error {
+	var acc account
+	err := s.DB.Core(ctx, func(ctx context.Context) error {
+		var err error
+		acc, err = s.store.byEmail(ctx, email)
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.NotFound, "Nobody has an account with the address %s.", email)
+	}
+	if err != nil {
+		return err
+	}
+	return s.ResetFactors(ctx, acc.ID)
+}
+
 // resettable is the account when the actor may reset it; one of another tenant
 // is fault.NotFound.
 func (s *Service) resettable(ctx context.Context, a actor.Actor, user id.ID) (account, error) {
@@ -439,10 +456,10 @@ func (s *Service) resettable(ctx context.Context, a actor.Actor, user id.ID) (ac
 		return account{}, fault.New(fault.NotFound, "It does not exist, or it is not yours.")
 	}
 	acc, err := s.mayChange(ctx, a.TenantID, user)
-	if err == nil && acc.Emergency {
-		err = fault.New(fault.Forbidden, "The emergency administrator's second factors can be reset on the appliance's console only.")
+	if err != nil {
+		return acc, err
 	}
-	return acc, err
+	return acc, acc.guard(ctx)
 }
 
 func (s *Service) reset(ctx context.Context, acc account, had Factors) error {

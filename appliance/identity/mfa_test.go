@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
+	"nimbus/appliance/identity/cli"
 	"nimbus/appliance/permission"
 )
 
@@ -686,8 +688,34 @@ func TestAdministratorsReset(t *testing.T) {
 	if f, err := b.Factors(b.as(b.again(annToken))); err != nil || !f.TOTP {
 		t.Errorf("the emergency administrator's factors: %+v %v", f, err)
 	}
-	b.must(b.ResetFactors(actor.With(t.Context(), actor.Actor{Kind: actor.Console, Name: "root"}), ann.ID))
+}
+
+// TestTheConsoleResetsTheEmergencyAdministrator runs the command.
+func TestTheConsoleResetsTheEmergencyAdministrator(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, ann := b.signIn("ann@example.org")
+	b.app(ann)
+	closed := 0
+	run := func(args ...string) error {
+		var out strings.Builder
+		c := cli.Commands(func(context.Context) (*identity.Service, func(), error) { return b.Service, func() { closed++ }, nil })
+		c.SetArgs(args)
+		c.SetOut(&out)
+		c.SetErr(&out)
+		err := c.ExecuteContext(t.Context())
+		if said := strings.HasPrefix(out.String(), "ann@example.org has no second factor"); said == (err != nil) {
+			t.Errorf("it says %q, %v", out.String(), err)
+		}
+		return err
+	}
+	b.refused("nobody", run("reset-mfa", "nobody@example.org"), fault.NotFound)
+	b.first("ann@example.org", home)
+	b.must(run("reset-mfa", "ann@example.org"))
 	b.signIn("ann@example.org")
+	if who := query[string](b, `select actor_name from core.audit_record where event = 'identity.second-factor.reset'`); who != "console" || closed != 2 {
+		t.Errorf("recorded as %q, closed %d times", who, closed)
+	}
 }
 
 func TestOpenCeremoniesOfAnAddressAreBounded(t *testing.T) {
