@@ -86,6 +86,15 @@ func (s *Service) factors(ctx context.Context, user id.ID) (f Factors, err error
 	return f, err
 }
 
+// withFactors tells who of some people has a second factor.
+func (s *Service) withFactors(ctx context.Context, users []id.ID) (have map[id.ID]bool, err error) {
+	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		have, err = s.store.withFactors(ctx, users)
+		return err
+	})
+	return have, err
+}
+
 // required tells whether the actor's active tenant asks them for a second
 // factor. Administrators are those who can give rights or change other
 // people's accounts, by whatever role.
@@ -190,9 +199,10 @@ func (s *Service) ConfirmTOTP(ctx context.Context, code string) (codes []string,
 	}
 	step, ok := matchStep(text, code, time.Now(), 0)
 	if !ok {
-		s.guessed(acc, a.Address, ProofTOTP)
+		s.guessedWrong(acc, a.Address)
 		return nil, fault.BadField("body.code", "This code does not belong to the new authenticator app. Wait for the next one, and check that the clock of your device is right.")
 	}
+	s.guessedRight(acc, a.Address, ProofTOTP)
 	return s.enrol(ctx, a, audit.Entry{Event: "identity.totp.enrolled"}, func(ctx context.Context) error {
 		confirmed, err := s.store.confirmTOTP(ctx, a.ID, t.Pending, step)
 		if err == nil && !confirmed {
@@ -272,7 +282,7 @@ func (s *Service) RecoveryCodes(ctx context.Context) ([]string, error) {
 // RemoveTOTP ends the use of the authenticator app. It needs a fresh proof, and
 // fails with fault.Conflict when it is the last factor and one is required.
 func (s *Service) RemoveTOTP(ctx context.Context) error {
-	return s.remove(ctx, audit.Entry{Event: "identity.totp.removed"}, func(ctx context.Context, a actor.Actor, _ *audit.Entry) error {
+	return s.removeFactor(ctx, audit.Entry{Event: "identity.totp.removed"}, func(ctx context.Context, a actor.Actor, _ *audit.Entry) error {
 		removed, err := s.store.removeTOTP(ctx, a.ID)
 		if err == nil && !removed {
 			err = fault.New(fault.NotFound, "You have no authenticator app.")
@@ -283,14 +293,14 @@ func (s *Service) RemoveTOTP(ctx context.Context) error {
 
 // RemovePasskey ends the use of one of the actor's passkeys, as RemoveTOTP does.
 func (s *Service) RemovePasskey(ctx context.Context, key id.ID) error {
-	return s.remove(ctx, audit.Entry{Event: "identity.passkey.removed"}, func(ctx context.Context, a actor.Actor, e *audit.Entry) error {
+	return s.removeFactor(ctx, audit.Entry{Event: "identity.passkey.removed"}, func(ctx context.Context, a actor.Actor, e *audit.Entry) error {
 		name, err := s.store.removeKey(ctx, a.ID, key)
 		e.Details = map[string]any{"passkey": key, "name": name}
 		return err
 	})
 }
 
-func (s *Service) remove(ctx context.Context, e audit.Entry, do func(context.Context, actor.Actor, *audit.Entry) error) error {
+func (s *Service) removeFactor(ctx context.Context, e audit.Entry, do func(context.Context, actor.Actor, *audit.Entry) error) error {
 	a, _, err := s.enrolling(ctx)
 	if err != nil {
 		return err
@@ -399,8 +409,8 @@ func (s *Service) take(ctx context.Context, state, kind string, expected func(ce
 
 // ResetFactors takes all second factors of a member of the actor's tenant away
 // and ends their sessions, for somebody who lost them. It needs a fresh proof.
-// Nobody but the machine's console resets the emergency administrator, and
-// nobody themselves.
+// Nobody but the machine's console resets the emergency administrator, nobody
+// themselves, and nobody a person who may do more.
 func (s *Service) ResetFactors(ctx context.Context, user id.ID) error {
 	a, err := s.authorise(ctx, ResetMFA)
 	if err != nil {
@@ -412,8 +422,11 @@ func (s *Service) ResetFactors(ctx context.Context, user id.ID) error {
 	if err := s.RequireFresh(ctx, 0); err != nil {
 		return err
 	}
+	if err := s.mayReset(ctx, a, user); err != nil {
+		return err
+	}
 	return s.DB.Core(ctx, func(ctx context.Context) error {
-		acc, err := s.resettable(ctx, a, user)
+		acc, err := s.store.byID(ctx, user)
 		if err != nil {
 			return err
 		}
@@ -422,6 +435,28 @@ func (s *Service) ResetFactors(ctx context.Context, user id.ID) error {
 			return err
 		}
 		return s.reset(ctx, acc, had)
+	})
+}
+
+// mayReset is nil when the actor may reset a person; one of another tenant is
+// fault.NotFound.
+func (s *Service) mayReset(ctx context.Context, a actor.Actor, user id.ID) error {
+	if a.Kind == actor.Console {
+		return nil
+	}
+	acc, err := s.member(ctx, a.TenantID, user)
+	if err != nil {
+		return err
+	}
+	if err := acc.guard(ctx); err != nil {
+		return err
+	}
+	if err := s.Permissions.Covers(ctx, permission.Subject{Kind: permission.UserSubject, ID: user}); err != nil {
+		return err
+	}
+	return s.DB.Core(ctx, func(ctx context.Context) error {
+		_, err := s.mayChange(ctx, a.TenantID, user)
+		return err
 	})
 }
 
@@ -440,26 +475,6 @@ func (s *Service) ResetFactorsOf(ctx context.Context, email string) error {
 		return err
 	}
 	return s.ResetFactors(ctx, acc.ID)
-}
-
-// resettable is the account when the actor may reset it; one of another tenant
-// is fault.NotFound.
-func (s *Service) resettable(ctx context.Context, a actor.Actor, user id.ID) (account, error) {
-	if a.Kind == actor.Console {
-		return s.store.byID(ctx, user)
-	}
-	member, err := s.store.isMember(ctx, user, a.TenantID)
-	if err != nil {
-		return account{}, err
-	}
-	if !member {
-		return account{}, fault.New(fault.NotFound, "It does not exist, or it is not yours.")
-	}
-	acc, err := s.mayChange(ctx, a.TenantID, user)
-	if err != nil {
-		return acc, err
-	}
-	return acc, acc.guard(ctx)
 }
 
 func (s *Service) reset(ctx context.Context, acc account, had Factors) error {

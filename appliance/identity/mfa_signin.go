@@ -121,7 +121,7 @@ func (s *Service) FinishSignIn(ctx context.Context, token string, p Proof, addre
 	if _, err := s.take(ctx, token, secondFactor, func(ceremony) bool { return true }); err != nil {
 		return "", Session{}, errPending
 	}
-	s.guesses.succeeded(acc.ID.String(), address)
+	s.guessedRight(acc, address, method)
 	in := *c.SignIn
 	in.MFA, in.UserAgent = true, userAgent
 	if method == ProofRecoveryCode {
@@ -310,7 +310,8 @@ func (s *Service) BeginPasskeySignIn(ctx context.Context, address string) (optio
 // have verified the person, by a PIN or a finger, so it proves both factors.
 // Whatever is wrong is fault.Unauthenticated.
 func (s *Service) FinishPasskeySignIn(ctx context.Context, state string, answer json.RawMessage, address, userAgent string) (string, Session, error) {
-	if err := s.guesses.allow(passkeySignIn, address); err != nil {
+	// Signatures cannot be guessed: only the address counts, because others may share it.
+	if err := s.guesses.allow(state, address); err != nil {
 		return "", Session{}, err
 	}
 	c, err := s.take(ctx, state, passkeySignIn, func(c ceremony) bool { return c.Address == address })
@@ -322,9 +323,10 @@ func (s *Service) FinishPasskeySignIn(ctx context.Context, state string, answer 
 		if acc.ID.IsZero() {
 			acc.Name = "passkey"
 		}
+		s.guesses.failed(state, address)
 		return "", Session{}, s.refusePasskey(ctx, acc, address, err)
 	}
-	s.guesses.succeeded(passkeySignIn, address)
+	s.guesses.succeeded(state, address)
 	return s.StartSession(ctx, SignedIn{User: acc.ID, Address: address, UserAgent: userAgent, Method: ByPasskey, MFA: true})
 }
 
@@ -332,7 +334,6 @@ func (s *Service) refusePasskey(ctx context.Context, acc account, address string
 	if !fault.Is(why, fault.Unauthenticated) {
 		return why
 	}
-	s.guesses.failed(passkeySignIn, address)
 	who := actor.Actor{Kind: actor.User, ID: acc.ID, Name: acc.Name, Address: address}
 	err := s.Audit.RecordAlone(actor.With(ctx, who), id.ID{}, audit.Entry{
 		Event: "identity.session.refused", Outcome: audit.Denied, Priority: audit.Warning,

@@ -152,7 +152,7 @@ func (s *Service) reproveFactor(ctx context.Context, a actor.Actor, acc account,
 	if err := s.proveFactor(ctx, acc, method, p, c.Challenge); err != nil {
 		return s.refuseFactor(ctx, acc, a.Address, method, err)
 	}
-	s.guesses.succeeded(acc.ID.String(), a.Address)
+	s.guessedRight(acc, a.Address, method)
 	return nil
 }
 

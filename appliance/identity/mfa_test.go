@@ -677,6 +677,15 @@ func TestAdministratorsReset(t *testing.T) {
 		admin.AuthenticatedAt = time.Now()
 		b.refused("the emergency administrator", b.ResetFactors(b.as(admin), ann.ID), fault.Forbidden)
 	}
+	with := map[string]bool{}
+	all, err := b.Users(b.as(bob))
+	b.must(err)
+	for _, u := range all {
+		with[u.Name] = u.MFA
+	}
+	if !with["Ann"] || !with["Rita"] || with["Bob"] {
+		t.Errorf("who has a second factor: %v", with)
+	}
 	b.must(b.ResetFactors(b.as(bob), rita.ID))
 	if _, err := b.Authenticate(t.Context(), ritaToken); !fault.Is(err, fault.Unauthenticated) || !b.cut(rita.ID, rita.Session) {
 		t.Errorf("her session goes on: %v", err)

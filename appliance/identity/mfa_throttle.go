@@ -10,7 +10,8 @@ import (
 	"nimbus/appliance/id"
 )
 
-// mayGuess returns fault.TooMany when a second factor may not be tried now.
+// mayGuess returns fault.TooMany when a second factor may not be tried now, and
+// counts the try as wrong until guessedRight takes it back.
 //
 // Tries count per account and address, as for passwords. Six digits can be
 // guessed from many addresses at once, so wrong codes also count per account:
@@ -24,7 +25,7 @@ func (s *Service) mayGuess(ctx context.Context, acc account, address, method str
 	if method != ProofTOTP {
 		return nil
 	}
-	wait := s.guesses.all(acc.ID.String())
+	wait := s.guesses.tally(everywhere(acc), 1)
 	if wait <= 0 {
 		return nil
 	}
@@ -45,32 +46,38 @@ func (s *Service) knows(ctx context.Context, acc account, address string) (known
 	return known, err
 }
 
-// guessed counts a wrong second factor.
-func (s *Service) guessed(acc account, address, method string) {
+// guessedWrong makes the waits begin now.
+func (s *Service) guessedWrong(acc account, address string) {
 	s.guesses.failed(acc.ID.String(), address)
+}
+
+// guessedRight takes a try back.
+func (s *Service) guessedRight(acc account, address, method string) {
+	s.guesses.succeeded(acc.ID.String(), address)
 	if method == ProofTOTP {
-		s.guesses.count("all " + acc.ID.String())
+		s.guesses.tally(everywhere(acc), -1)
 	}
 }
 
-// all is how long strange addresses wait for an account.
-func (t *throttle) all(account string) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.wait("all "+account, guessesOfOthers)
-}
+// everywhere is the key of an account's tries from all addresses.
+func everywhere(acc account) string { return "all " + acc.ID.String() }
 
-// count counts one failure of a key.
-func (t *throttle) count(key string) {
+// tally counts tries of a key and returns how long it has to wait; while it
+// waits nothing is counted.
+func (t *throttle) tally(key string, tries int) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if wait := t.wait(key, guessesOfOthers); wait > 0 && tries > 0 {
+		return wait
+	}
 	e, ok := t.entries[key]
 	if !ok || t.now().Sub(e.last) > maxWait {
 		e = &attempts{}
 		t.entries[key] = e
 	}
-	e.failures++
+	e.failures = max(0, e.failures+tries)
 	e.last = t.now()
+	return 0
 }
 
 // refuseFactor counts and records a second factor that was wrong, and returns
@@ -79,7 +86,7 @@ func (s *Service) refuseFactor(ctx context.Context, acc account, address, method
 	if !fault.Is(why, fault.Unauthenticated) {
 		return why
 	}
-	s.guessed(acc, address, method)
+	s.guessedWrong(acc, address)
 	who := actor.Actor{Kind: actor.User, ID: acc.ID, Name: acc.Name, Address: address}
 	err := s.Audit.RecordAlone(actor.With(ctx, who), id.ID{}, audit.Entry{
 		Event: "identity.second-factor.refused", Outcome: audit.Denied, Priority: audit.Warning,

@@ -159,11 +159,9 @@ func (s *Service) complete(ctx context.Context, users []User) error {
 	if err != nil {
 		return err
 	}
-	factors := map[id.ID]bool{}
-	if s.SecondFactors != nil {
-		if factors, err = s.SecondFactors(ctx, ids); err != nil {
-			return err
-		}
+	factors, err := s.withFactors(ctx, ids)
+	if err != nil {
+		return err
 	}
 	for i := range users {
 		users[i].Groups, users[i].MFA = groups[users[i].ID], factors[users[i].ID]

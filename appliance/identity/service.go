@@ -58,8 +58,6 @@ type Config struct {
 	// Reserve fails with fault.Conflict when a tenant may have no more people;
 	// it is called in the tenant's transaction. nil is no limit.
 	Reserve func(ctx context.Context, tenant id.ID, people int64) error
-	// SecondFactors tells who of some people has a second factor; nil: nobody.
-	SecondFactors func(ctx context.Context, users []id.ID) (map[id.ID]bool, error)
 	// Keyring seals second factors; it returns nil before the root key is open.
 	Keyring func() *secret.Keyring
 	// MFAPolicy is what a tenant asks of second factors; nil means nothing.

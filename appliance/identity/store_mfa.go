@@ -163,6 +163,18 @@ func (store) factorsOf(ctx context.Context, user id.ID) (Factors, error) {
 	return f, err
 }
 
+// withFactors returns those of some people who have a second factor.
+func (store) withFactors(ctx context.Context, users []id.ID) (map[id.ID]bool, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select user_id from totp where user_id = any($1) and secret is not null
+		union select user_id from passkey where user_id = any($1)`, users)
+	who, err := pgx.CollectRows(rows, pgx.RowTo[id.ID])
+	have := make(map[id.ID]bool, len(who))
+	for _, user := range who {
+		have[user] = true
+	}
+	return have, err
+}
+
 // forgetFactors removes every second factor of a person and what waits for one.
 func (store) forgetFactors(ctx context.Context, user id.ID) error {
 	for _, table := range []string{"totp", "passkey", "recovery_code", "mfa_ceremony"} {

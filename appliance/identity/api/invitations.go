@@ -77,14 +77,15 @@ type acceptInput struct {
 
 // acceptInvitation ends in the session that the person is in already, or in
 // one that begins as any sign-in does.
-func (h handlers) acceptInvitation(ctx context.Context, in *acceptInput) (sessionAnswer, error) {
+func (h handlers) acceptInvitation(ctx context.Context, in *acceptInput) (signInAnswer, error) {
 	email, err := h.Identity.AcceptInvitation(ctx, in.Body.Token, in.Body.Password, web.RemoteAddress(ctx))
 	if err != nil {
-		return sessionAnswer{}, err
+		return signInAnswer{}, err
 	}
 	if _, ok := actor.From(ctx); ok {
 		if mine, _, err := h.Identity.Me(ctx); err == nil && strings.EqualFold(mine, email) {
-			return h.session(ctx, nil)
+			mine, err := h.session(ctx, nil)
+			return signInAnswer{sessionAnswer: &mine}, err
 		}
 	}
 	var signIn signInInput
