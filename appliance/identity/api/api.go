@@ -111,7 +111,7 @@ type sessionAnswer struct {
 	MFA             bool            `json:"mfa" doc:"A second factor was proven."`
 	Appliance       Appliance       `json:"appliance"`
 	BreakGlass      any             `json:"breakglass"`
-	limits
+	Limits
 }
 
 type userName struct {
@@ -161,7 +161,7 @@ func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, erro
 		ID: a.Session, User: userName{a.ID, a.Name, email}, Permissions: mine, Tenants: []tenantName{},
 		SignedInAt: signIn.SignedInAt, AuthenticatedAt: a.AuthenticatedAt, ExpiresAt: signIn.ExpiresAt,
 		Method: signIn.Method, MFA: a.MFA, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
-		limits: limits,
+		Limits: limits,
 	}
 	for _, t := range tenants {
 		name := tenantName{t.ID, t.Name, t.IsRoot}

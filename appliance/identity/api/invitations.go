@@ -85,7 +85,7 @@ func (h handlers) acceptInvitation(ctx context.Context, in *acceptInput) (signIn
 	if _, ok := actor.From(ctx); ok {
 		if mine, _, err := h.Identity.Me(ctx); err == nil && strings.EqualFold(mine, email) {
 			mine, err := h.session(ctx, nil)
-			return signInAnswer{sessionAnswer: &mine}, err
+			return signInAnswer{SessionAnswer: &mine}, err
 		}
 	}
 	var signIn signInInput

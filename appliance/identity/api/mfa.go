@@ -106,13 +106,13 @@ type finishPasskeyInput struct {
 
 type newPasskey struct {
 	identity.Passkey
-	enrolled
+	RecoveryCodes []string `json:"recovery_codes,omitempty" doc:"Shown once, when you had none."`
 }
 
 func (h handlers) finishPasskey(ctx context.Context, in *finishPasskeyInput) (newPasskey, error) {
 	web.NoStore(ctx)
 	p, codes, err := h.Identity.FinishPasskey(ctx, in.Body.State, in.Body.Name, in.Body.Credential.raw())
-	return newPasskey{p, enrolled{codes}}, err
+	return newPasskey{p, codes}, err
 }
 
 func (h handlers) removePasskey(ctx context.Context, in *idInput) (web.None, error) {
@@ -133,9 +133,12 @@ func (h handlers) resetFactors(ctx context.Context, in *idInput) (web.None, erro
 	return web.None{}, h.Identity.ResetFactors(ctx, in.ID)
 }
 
+// SessionAnswer has a name that the OpenAPI document sees when it is embedded.
+type SessionAnswer = sessionAnswer
+
 // signInAnswer is a session, or what is asked for before there is one.
 type signInAnswer struct {
-	*sessionAnswer
+	*SessionAnswer
 	SecondFactor *secondFactorAnswer `json:"second_factor,omitempty" doc:"Present, alone and with status 200, when the sign-in has a second step."`
 }
 
@@ -164,7 +167,7 @@ func (h handlers) began(ctx context.Context, token string, session identity.Sess
 	}
 	a.Session, a.Address, a.RequestID = session.ID, session.Address, web.RequestID(ctx)
 	s, err := h.session(actor.With(ctx, a), nil)
-	return signInAnswer{sessionAnswer: &s}, err
+	return signInAnswer{SessionAnswer: &s}, err
 }
 
 type tokenInput struct {
@@ -259,17 +262,17 @@ func withinLimits(s *identity.Service, r *http.Request, a actor.Actor) error {
 	return err
 }
 
-// limits are what a session that lacks a required second factor is told.
-type limits struct {
+// Limits are what a session that lacks a required second factor is told.
+type Limits struct {
 	MFARequired          bool `json:"mfa_required" doc:"The session may only call /v1/session and /v1/mfa until a second factor is proven."`
 	MFAEnrolmentRequired bool `json:"mfa_enrolment_required" doc:"And there is none yet: enrol one."`
 }
 
-func (h handlers) limits(ctx context.Context, a actor.Actor) (limits, error) {
+func (h handlers) limits(ctx context.Context, a actor.Actor) (Limits, error) {
 	limited, err := h.Identity.Limited(ctx, a)
 	if err != nil || !limited {
-		return limits{}, err
+		return Limits{}, err
 	}
 	f, err := h.Identity.Factors(ctx)
-	return limits{MFARequired: true, MFAEnrolmentRequired: !f.Any()}, err
+	return Limits{MFARequired: true, MFAEnrolmentRequired: !f.Any()}, err
 }

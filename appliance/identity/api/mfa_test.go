@@ -215,3 +215,33 @@ func TestALimitedSessionReachesNothingElse(t *testing.T) {
 	}
 	d.do(http.StatusConflict, "DELETE", "/v1/mfa/totp", nil)
 }
+
+// TestTheDocumentTellsOfBothAnswersOfASignIn guards against embedded types
+// that the document does not see.
+func TestTheDocumentTellsOfBothAnswersOfASignIn(t *testing.T) {
+	t.Parallel()
+	raw, err := newDoor(t).routes.OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]any `json:"properties"`
+			} `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for schema, fields := range map[string][]string{
+		"IdentitySignInAnswer": {"second_factor", "user", "permissions", "mfa_required", "mfa_enrolment_required"},
+		"IdentityNewPasskey":   {"id", "name", "recovery_codes"},
+	} {
+		for _, field := range fields {
+			if doc.Components.Schemas[schema].Properties[field] == nil {
+				t.Errorf("%s lacks %s", schema, field)
+			}
+		}
+	}
+}
