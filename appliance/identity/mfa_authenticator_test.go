@@ -17,7 +17,7 @@ import (
 // authenticator is a browser with an authenticator that keeps one discoverable
 // ES256 key and lies when it is told to.
 type authenticator struct {
-	t      *testing.T
+	t      testing.TB
 	origin string
 	rpID   string
 	key    *ecdsa.PrivateKey
@@ -28,7 +28,7 @@ type authenticator struct {
 	counter           uint32
 }
 
-func newAuthenticator(t *testing.T) *authenticator {
+func newAuthenticator(t testing.TB) *authenticator {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -153,7 +153,7 @@ func (a *authenticator) must(err error) {
 
 func b64(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
-func text64(t *testing.T, text string) []byte {
+func text64(t testing.TB, text string) []byte {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {

@@ -38,6 +38,7 @@ type door struct {
 	root   id.ID
 	tenant id.ID
 	ann    identity.User
+	mfa    string // whom the tenants ask for a second factor
 }
 
 func open(t *testing.T) *door {
@@ -54,7 +55,10 @@ func open(t *testing.T) *door {
 	tenants = tenancy.New(tenancy.Config{DB: database, History: history, Audit: trail, Check: check, Logger: quiet,
 		Seed: func(ctx context.Context, tenant id.ID) error { return permissions.Seed(ctx, tenant) }})
 	d.people = identity.New(identity.Config{DB: database, Audit: trail, Permissions: permissions, Events: bus, Logger: quiet,
-		URL: func() string { return address }})
+		URL: func() string { return address }, Keyring: keyring(t, database),
+		MFAPolicy: func(context.Context, id.ID) (identity.MFAPolicy, error) {
+			return identity.MFAPolicy{RequiredFor: d.mfa}, nil
+		}})
 	d.settle(tenants)
 	d.api = web.New("test", quiet)
 	api.Register(d.api, api.Config{
@@ -172,8 +176,8 @@ func TestEveryRouteNeedsItsPermission(t *testing.T) {
 			t.Errorf("%s %s without %s: %d %s", r.Method, r.Path, r.Permission, w.Code, w.Body)
 		}
 	}
-	if public != 4 {
-		t.Errorf("%d public routes: the sign-in, the reset and two of the invitation are four", public)
+	if public != 8 {
+		t.Errorf("%d public routes: the sign-in, two of its second step, two of the passkey, the reset and two of the invitation are eight", public)
 	}
 }
 
@@ -181,6 +185,8 @@ func TestEveryRouteNeedsItsPermission(t *testing.T) {
 var bodies = map[string]map[string]any{
 	"PUT /v1/session/tenant":                {"tenant_id": id.New()},
 	"POST /v1/session/reauthenticate":       {"password": password},
+	"POST /v1/mfa/totp/confirm":             {"code": "123456"},
+	"POST /v1/mfa/passkeys/finish":          {"state": "x", "name": "x", "credential": map[string]any{}},
 	"PUT /v1/session/password":              {"current": password, "new": "a new sentence of hers"},
 	"POST /v1/tokens":                       {"name": "x", "expires_in_days": 1},
 	"POST /v1/users":                        {"name": "X", "email": "x@example.org", "password": password},
