@@ -1,0 +1,343 @@
+package scim
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// search is what a list asks for, from the query or from /.search.
+type search struct {
+	filter               string
+	sortBy               string
+	descending           bool
+	start, count         int
+	cursor               *string // nil: pages by index
+	attributes, excluded []string
+}
+
+// position is what a cursor holds. Sum ties it to its question.
+type position struct {
+	After  string `json:"a,omitempty"`
+	Offset int    `json:"o,omitempty"`
+	Sum    string `json:"s"`
+}
+
+func (q search) sum(kinds []*kind) string {
+	h := sha256.New()
+	for _, k := range kinds {
+		fmt.Fprintf(h, "%s ", k.name)
+	}
+	fmt.Fprintf(h, "%q %q %v", q.filter, q.sortBy, q.descending)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func (p position) String() string {
+	text, _ := json.Marshal(p)
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// begin tells where the page begins.
+func (q search) begin(kinds []*kind) (position, error) {
+	sum := q.sum(kinds)
+	if q.cursor == nil {
+		return position{Offset: q.start - 1, Sum: sum}, nil
+	}
+	if *q.cursor == "" {
+		return position{Sum: sum}, nil
+	}
+	var p position
+	text, err := base64.RawURLEncoding.DecodeString(*q.cursor)
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if err != nil || p.Sum != sum || p.Offset < 0 {
+		return p, bad(InvalidCursor, "The cursor does not belong to this question. Begin again without one.")
+	}
+	return p, nil
+}
+
+// found is a resource with its type, and what it is sorted by.
+type found struct {
+	kind     *kind
+	resource Resource
+	by       string
+}
+
+// selection is what a list answers with.
+type selection struct {
+	items []found
+	total int
+	next  string // cursor of the next page, "" on the last
+}
+
+func (h *handler) list(ctx context.Context, kinds []*kind, q search) (Resource, error) {
+	from, err := q.begin(kinds)
+	if err != nil {
+		return nil, err
+	}
+	var s selection
+	switch {
+	case len(kinds) == 1 && q.filter == "" && q.sortBy == "":
+		s, err = h.page(ctx, kinds[0], q, from)
+	default:
+		s, err = h.choose(ctx, kinds, q, from)
+	}
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]any, len(s.items))
+	for i, f := range s.items {
+		shown[i] = f.kind.projection(q.attributes, q.excluded).apply(f.resource)
+	}
+	answer := Resource{"schemas": []any{listMessage}, "totalResults": s.total, "itemsPerPage": len(shown)}
+	if len(shown) > 0 {
+		answer["Resources"] = shown
+	}
+	if q.cursor == nil {
+		answer["startIndex"] = q.start
+	} else if s.next != "" {
+		answer["nextCursor"] = s.next
+	}
+	return answer, nil
+}
+
+// page is one of all resources of a type, as the directory pages them.
+func (h *handler) page(ctx context.Context, k *kind, q search, from position) (selection, error) {
+	detail := k.projection(q.attributes, q.excluded).wants(k.detail)
+	all, total, err := k.query(ctx, Query{After: from.After, Offset: from.Offset, Limit: q.count, Detail: detail})
+	s := selection{total: total}
+	for _, r := range all {
+		s.items = append(s.items, found{kind: k, resource: r})
+	}
+	if n := len(all); n > 0 && n == q.count {
+		id, _ := all[n-1]["id"].(string)
+		s.next = position{After: id, Sum: from.Sum}.String()
+	}
+	return s, err
+}
+
+// choose filters and sorts. Only the page is read in detail, unless the filter
+// asks about it.
+func (h *handler) choose(ctx context.Context, kinds []*kind, q search, from position) (selection, error) {
+	var all []found
+	tests, err := bind(kinds, q)
+	if err != nil {
+		return selection{}, err
+	}
+	left := maxScanned
+	for i, k := range kinds {
+		some, err := k.scan(ctx, tests[i], &left)
+		if err != nil {
+			return selection{}, err
+		}
+		all = append(all, some...)
+	}
+	order(all, q)
+	s := selection{total: len(all)}
+	begin := min(from.Offset, len(all))
+	end := min(begin+q.count, len(all))
+	if end < len(all) && q.count > 0 {
+		s.next = position{Offset: end, Sum: from.Sum}.String()
+	}
+	s.items = all[begin:end]
+	for i, k := range kinds {
+		if !tests[i].detail && k.projection(q.attributes, q.excluded).wants(k.detail) {
+			if err := k.complete(ctx, s.items); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// question is a filter and an order for one type.
+type question struct {
+	test   test
+	index  lookup
+	detail bool
+	by     target
+	sorted bool
+}
+
+func bind(kinds []*kind, q search) ([]question, error) {
+	var f *filter
+	var err error
+	if q.filter != "" {
+		if f, err = parseFilter(q.filter); err != nil {
+			return nil, err
+		}
+	}
+	questions, known, sortable := make([]question, len(kinds)), f == nil, q.sortBy == ""
+	for i, k := range kinds {
+		b := binding{resolve: k.resolve, lenient: len(kinds) > 1}
+		one := question{test: func(map[string]any) bool { return true }}
+		if f != nil {
+			if one.test, err = b.test(f); err != nil {
+				return nil, err
+			}
+			one.index, _ = k.indexed(f)
+		}
+		one.by, one.sorted = k.resolve(q.sortBy)
+		one.sorted = one.sorted && one.by.leaf() != nil
+		one.detail = f.mentions(k.resourceType, k.detail) || one.sorted && one.by.attr.Name == k.detail
+		known, sortable = known || b.known, sortable || one.sorted
+		questions[i] = one
+	}
+	if !known {
+		return nil, bad(InvalidFilter, "No resource has the attributes of this filter.")
+	}
+	if !sortable {
+		return nil, bad(InvalidPath, fmt.Sprintf("Nothing can be sorted by %q.", q.sortBy))
+	}
+	return questions, nil
+}
+
+// scan returns what passes the test: by an index when there is one, else by
+// looking at all, page by page.
+func (k *kind) scan(ctx context.Context, q question, left *int) ([]found, error) {
+	ask := Query{Attribute: q.index.attribute, Value: q.index.value, Limit: scanPage, Detail: q.detail}
+	var all []found
+	for {
+		some, _, err := k.query(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		if *left -= len(some); *left < 0 {
+			return nil, bad(TooMany, "The filter would look at too many resources. Ask for userName, externalId, displayName or id.")
+		}
+		for _, r := range some {
+			if q.test(r) {
+				all = append(all, found{k, r, q.sortKey(r)})
+			}
+		}
+		if len(some) < scanPage || q.index.attribute != "" {
+			return all, nil
+		}
+		ask.After, _ = some[len(some)-1]["id"].(string)
+	}
+}
+
+// sortKey is the primary value of a list, else its first.
+func (q question) sortKey(r Resource) string {
+	if !q.sorted {
+		return ""
+	}
+	leaf, best := q.by.leaf(), ""
+	for i, v := range (target{extension: q.by.extension, attr: q.by.attr}).values(r) {
+		value := v
+		if e, ok := v.(map[string]any); ok {
+			value = e[leaf.Name]
+			if i > 0 && e["primary"] != true {
+				continue
+			}
+		}
+		if value != nil {
+			best = folded(leaf, fmt.Sprint(value))
+		}
+	}
+	return best
+}
+
+// order sorts; what has no value comes last, or first when descending
+// (RFC 7644, section 3.4.2.3).
+func order(all []found, q search) {
+	if q.sortBy == "" {
+		return
+	}
+	slices.SortStableFunc(all, func(a, b found) int {
+		c := cmp.Compare(a.by, b.by)
+		if (a.by == "") != (b.by == "") {
+			c = -c
+		}
+		if q.descending {
+			c = -c
+		}
+		return c
+	})
+}
+
+// complete reads the resources of this kind among the found again, in detail.
+func (k *kind) complete(ctx context.Context, all []found) error {
+	var ids []string
+	for _, f := range all {
+		if id, ok := f.resource["id"].(string); ok && f.kind == k {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	some, _, err := k.query(ctx, Query{IDs: ids, Limit: len(ids), Detail: true})
+	byID := map[any]Resource{}
+	for _, r := range some {
+		byID[r["id"]] = r
+	}
+	for i, f := range all {
+		if r, ok := byID[f.resource["id"]]; ok && f.kind == k {
+			all[i].resource = r
+		}
+	}
+	return err
+}
+
+// searchOf reads the members of /.search or of the query.
+func searchOf(get func(string) any) (search, error) {
+	q := search{start: 1, count: defaultCount}
+	text := func(name string) string { s, _ := get(name).(string); return s }
+	q.filter, q.sortBy = strings.TrimSpace(text("filter")), text("sortBy")
+	switch strings.ToLower(text("sortOrder")) {
+	case "", "ascending":
+	case "descending":
+		q.descending = true
+	default:
+		return q, bad(InvalidValue, "sortOrder is ascending or descending.")
+	}
+	if cursor, ok := get("cursor").(string); ok {
+		q.cursor = &cursor
+	}
+	var err1, err2 error
+	q.start, err1 = number("startIndex", get("startIndex"), 1)
+	q.count, err2 = number("count", get("count"), defaultCount)
+	q.start, q.count = max(q.start, 1), min(max(q.count, 0), maxResults)
+	q.attributes, q.excluded = names(get("attributes")), names(get("excludedAttributes"))
+	return q, cmp.Or(err1, err2)
+}
+
+func number(name string, v any, otherwise int) (int, error) {
+	var n int
+	switch v := v.(type) {
+	case nil:
+		return otherwise, nil
+	case float64:
+		if v >= -1<<31 && v < 1<<31 && v == float64(int(v)) {
+			return int(v), nil
+		}
+	case string:
+		if _, err := fmt.Sscanf(v+"\n", "%d\n", &n); err == nil && n < 1<<31 && n > -1<<31 {
+			return n, nil
+		}
+	}
+	return 0, &Error{Status: http.StatusBadRequest, Type: InvalidValue, Detail: name + " is a whole number."}
+}
+
+// names reads a list of names, or a text with commas.
+func names(v any) []string {
+	var all []string
+	for _, e := range listed(v) {
+		text, _ := e.(string)
+		for name := range strings.SplitSeq(text, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
