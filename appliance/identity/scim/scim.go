@@ -75,7 +75,8 @@ type Ref struct {
 // made. Without Attribute and IDs it is a page of all.
 type Query struct {
 	// Attribute is id, externalId, userName or displayName, and Value what it
-	// equals; userName and displayName match in any case.
+	// equals; userName and displayName match in any case. A few more may come:
+	// the filter is tested on all of them.
 	Attribute, Value string
 	IDs              []string
 	// After is the ID of the last resource of the page before; Offset counts.
