@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -123,7 +124,7 @@ func (d *directory) present(ctx context.Context, found []member, detail bool) ([
 	}
 	groups := map[id.ID][]scim.Ref{}
 	if detail {
-		if groups, err = d.groupsOf(ctx, ids); err != nil {
+		if groups, err = d.groupsOfUsers(ctx, ids); err != nil {
 			return nil, err
 		}
 	}
@@ -138,7 +139,7 @@ func (d *directory) present(ctx context.Context, found []member, detail bool) ([
 	return users, nil
 }
 
-func (d *directory) groupsOf(ctx context.Context, users []id.ID) (map[id.ID][]scim.Ref, error) {
+func (d *directory) groupsOfUsers(ctx context.Context, users []id.ID) (map[id.ID][]scim.Ref, error) {
 	all, err := d.scim.groupsOf(ctx, users)
 	byUser := map[id.ID][]scim.Ref{}
 	for _, b := range all {
@@ -203,11 +204,8 @@ func (d *directory) CreateUser(ctx context.Context, u scim.User) (scim.User, err
 		return scim.User{}, err
 	}
 	acc := account{ID: id.New(), Name: name, Email: email, Status: Active}
-	if u.Password != "" {
-		if err := ValidPassword(u.Password, email); err != nil {
-			return scim.User{}, err
-		}
-		acc.Hash = hashPassword(u.Password)
+	if acc.Hash, err = d.firstHash(ctx, u.Password, email); err != nil {
+		return scim.User{}, err
 	}
 	var made scim.User
 	err = d.in(ctx, func(ctx context.Context, tenant id.ID) error {
@@ -220,8 +218,32 @@ func (d *directory) CreateUser(ctx context.Context, u scim.User) (scim.User, err
 	return made, err
 }
 
+// firstHash hashes the password of a new person, who needs none. It is called
+// outside transactions: hashing takes long.
+func (d *directory) firstHash(ctx context.Context, password, email string) (string, error) {
+	if password == "" {
+		return "", nil
+	}
+	err := d.in(ctx, func(ctx context.Context, tenant id.ID) error {
+		return d.DB.Core(ctx, func(ctx context.Context) error {
+			policy, err := d.passwordPolicy(ctx, tenant)
+			if err != nil {
+				return err
+			}
+			return policy.check(password, email)
+		})
+	})
+	if err != nil {
+		return "", err
+	}
+	return hashPassword(password), nil
+}
+
 func (d *directory) insert(ctx context.Context, tenant id.ID, acc account, u scim.User) error {
-	if err := d.free(ctx, tenant, acc.ID, u, acc.Email); err != nil {
+	if err := d.reserve(ctx, tenant); err != nil {
+		return overQuota(err)
+	}
+	if err := d.free(ctx, acc.ID, u, acc.Email); err != nil {
 		return err
 	}
 	err := d.DB.Core(ctx, func(ctx context.Context) error {
@@ -241,6 +263,14 @@ func (d *directory) insert(ctx context.Context, tenant id.ID, acc account, u sci
 	return d.Audit.Record(ctx, entry)
 }
 
+// overQuota says so without calling it a name that is taken.
+func overQuota(err error) error {
+	if !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return &scim.Error{Status: http.StatusForbidden, Detail: fault.Message(err)}
+}
+
 // facts are what the audit record tells of a user.
 func facts(u scim.User, acc account) map[string]any {
 	return map[string]any{"name": acc.Name, "email": acc.Email, "user_name": u.UserName, "external_id": u.ExternalID, "active": u.Active, "source": "scim"}
@@ -255,8 +285,7 @@ func (d *directory) save(ctx context.Context, user id.ID, u scim.User) error {
 }
 
 // free refuses a user name, address or external id that somebody else has.
-// What is left of people who are no members any more does not count.
-func (d *directory) free(ctx context.Context, tenant, user id.ID, u scim.User, email string) error {
+func (d *directory) free(ctx context.Context, user id.ID, u scim.User, email string) error {
 	for _, key := range []struct{ attribute, value string }{{"userName", u.UserName}, {"externalId", u.ExternalID}} {
 		if key.value == "" {
 			continue
@@ -265,19 +294,8 @@ func (d *directory) free(ctx context.Context, tenant, user id.ID, u scim.User, e
 		if err != nil {
 			return err
 		}
-		holders = slices.DeleteFunc(holders, func(h id.ID) bool { return h == user })
-		if len(holders) == 0 {
-			continue
-		}
-		gone, err := d.notMembers(ctx, tenant, holders)
-		if err != nil {
-			return err
-		}
-		if len(gone) < len(holders) {
+		if slices.ContainsFunc(holders, func(h id.ID) bool { return h != user }) {
 			return taken(key.attribute)
-		}
-		if err := d.scim.removeProfiles(ctx, gone); err != nil {
-			return err
 		}
 	}
 	return d.DB.Core(ctx, func(ctx context.Context) error {
@@ -295,15 +313,6 @@ func orTaken(err error) error {
 		err = taken("userName")
 	}
 	return err
-}
-
-func (d *directory) notMembers(ctx context.Context, tenant id.ID, users []id.ID) (gone []id.ID, err error) {
-	err = d.DB.Core(ctx, func(ctx context.Context) error {
-		names, err := d.scim.names(ctx, tenant, users)
-		gone = slices.DeleteFunc(slices.Clone(users), func(u id.ID) bool { _, member := names[u]; return member })
-		return err
-	})
-	return gone, err
 }
 
 // read reads one user in detail.
@@ -376,11 +385,11 @@ func (d *directory) apply(ctx context.Context, tenant id.ID, m member, before, a
 	if err := m.guard(ctx); err != nil {
 		return err
 	}
-	acc, err := m.follow(before, after)
+	acc, err := d.follow(ctx, m, before, after)
 	if err != nil {
 		return err
 	}
-	if err := d.free(ctx, tenant, m.ID, after, acc.Email); err != nil {
+	if err := d.free(ctx, m.ID, after, acc.Email); err != nil {
 		return err
 	}
 	err = d.DB.Core(ctx, func(ctx context.Context) error {
@@ -403,7 +412,7 @@ func (d *directory) apply(ctx context.Context, tenant id.ID, m member, before, a
 	}
 	details := map[string]any{"attributes": differing(before.Attributes, after.Attributes)}
 	if before.Active && !after.Active {
-		if err := d.shutOut(ctx, tenant, m.ID, details); err != nil {
+		if err := d.lockOut(ctx, tenant, m.ID, details); err != nil {
 			return err
 		}
 	}
@@ -415,18 +424,33 @@ func (d *directory) apply(ctx context.Context, tenant id.ID, m member, before, a
 
 // follow is the account after a change. Only that of a person who belongs to
 // this directory alone gets another address.
-func (m member) follow(before, after scim.User) (account, error) {
+func (d *directory) follow(ctx context.Context, m member, before, after scim.User) (account, error) {
 	acc := m.account
-	if m.Alone && nameOf(after) != nameOf(before) {
+	memberships := 0
+	err := d.DB.Core(ctx, func(ctx context.Context) error {
+		var err error
+		memberships, err = d.store.memberships(ctx, m.ID)
+		return err
+	})
+	if err != nil {
+		return acc, err
+	}
+	alone := memberships == 1
+	if alone && nameOf(after) != nameOf(before) {
 		acc.Name = nameOf(after)
 	}
-	if m.Source != "scim" || !m.Alone {
-		if !strings.EqualFold(before.UserName, after.UserName) && !strings.EqualFold(after.UserName, acc.Email) {
-			return acc, fault.New(fault.Forbidden, "This person was not made by the directory, or belongs to other tenants too: the user name stays %s.", before.UserName)
-		}
-		return acc, nil
+	if alone && m.Source == FromSCIM {
+		return acc.at(after)
 	}
-	email, err := addressOf(after)
+	if !strings.EqualFold(before.UserName, after.UserName) && !strings.EqualFold(after.UserName, acc.Email) {
+		return acc, fault.New(fault.Forbidden, "This person was not made by the directory, or belongs to other tenants too: the user name stays %s.", before.UserName)
+	}
+	return acc, nil
+}
+
+// at is the account with the address that the directory says.
+func (acc account) at(u scim.User) (account, error) {
+	email, err := addressOf(u)
 	if err == nil && !strings.EqualFold(email, acc.Email) {
 		acc.Email = email
 	}
@@ -447,9 +471,9 @@ func differing(before, after map[string]any) []string {
 	return names
 }
 
-// shutOut ends what a person has open in this tenant: sessions, API tokens and
+// lockOut ends what a person has open in this tenant: sessions, API tokens and
 // their sockets.
-func (d *directory) shutOut(ctx context.Context, tenant, user id.ID, details map[string]any) error {
+func (d *directory) lockOut(ctx context.Context, tenant, user id.ID, details map[string]any) error {
 	ended, err := d.endIn(ctx, user, tenant)
 	if err != nil {
 		return err
@@ -479,31 +503,31 @@ func (d *directory) DeleteUser(ctx context.Context, user string, check func(scim
 		if err := m.guard(ctx); err != nil {
 			return err
 		}
-		details := map[string]any{"account_removed": m.Alone}
-		if err := d.shutOut(ctx, tenant, m.ID, details); err != nil {
+		details := map[string]any{}
+		if err := d.lockOut(ctx, tenant, m.ID, details); err != nil {
 			return err
 		}
-		if err := d.leave(ctx, tenant, m); err != nil {
+		if details["account_deleted"], err = d.take(ctx, tenant, m.ID); err != nil {
 			return err
 		}
 		return d.Audit.Record(ctx, audit.Entry{
-			Event: "identity.user.deleted", Priority: audit.Notice, Target: audit.Target{Kind: "user", ID: m.ID.String(), Name: m.Name},
+			Event: "identity.user.deleted", Priority: audit.Warning, Target: audit.Target{Kind: "user", ID: m.ID.String(), Name: m.Name},
 			Before: facts(u, m.account), Details: details,
 		})
 	})
 }
 
-func (d *directory) leave(ctx context.Context, tenant id.ID, m member) error {
-	if err := d.scim.leaveGroups(ctx, m.ID); err != nil {
-		return err
+// take removes a person from the tenant; gone tells whether the account went
+// with it.
+func (d *directory) take(ctx context.Context, tenant, user id.ID) (gone bool, err error) {
+	if err := d.forget(ctx, tenant, permission.Subject{Kind: permission.UserSubject, ID: user}); err != nil {
+		return false, err
 	}
-	if err := d.scim.removeProfiles(ctx, []id.ID{m.ID}); err != nil {
+	err = d.DB.Core(ctx, func(ctx context.Context) error {
+		gone, err = d.store.leave(ctx, user, tenant)
 		return err
-	}
-	if err := d.Permissions.Removed(ctx, tenant, permission.Subject{Kind: permission.UserSubject, ID: m.ID}); err != nil {
-		return err
-	}
-	return d.DB.Core(ctx, func(ctx context.Context) error { return d.scim.removeMember(ctx, m.ID, tenant) })
+	})
+	return gone, err
 }
 
 // validGroup checks what a directory wants a group to be.

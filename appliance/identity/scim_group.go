@@ -24,6 +24,10 @@ func (d *directory) Groups(ctx context.Context, q scim.Query) (page scim.Page[sc
 			found, err = d.scim.groups(ctx, parseIDs(q.Value))
 		case q.Attribute == "displayName" || q.Attribute == "externalId":
 			found, err = d.scim.groupsBy(ctx, q.Attribute, q.Value)
+		case q.Attribute == "members":
+			if len(parseIDs(q.Value)) == 1 {
+				found, err = d.scim.groupsBy(ctx, q.Attribute, q.Value)
+			}
 		case q.Attribute != "": // groups have nothing else to find them by
 		case len(q.IDs) > 0:
 			found, err = d.scim.groups(ctx, parseIDs(q.IDs...))
@@ -36,6 +40,11 @@ func (d *directory) Groups(ctx context.Context, q scim.Query) (page scim.Page[sc
 			return err
 		}
 		page.Items, err = d.presentGroups(ctx, tenant, found, q.Detail)
+		for i := range page.Items {
+			if q.Attribute == "members" && !q.Detail {
+				page.Items[i].Members = []scim.Ref{{ID: q.Value}}
+			}
+		}
 		return err
 	})
 	return page, err
@@ -76,7 +85,7 @@ func (d *directory) membersOf(ctx context.Context, tenant id.ID, groups []group)
 			users[b.ID] = true
 		}
 	}
-	names, err := d.named(ctx, tenant, users)
+	names, err := d.accounts(ctx, tenant, users)
 	byGroup := map[id.ID][]scim.Ref{}
 	for _, b := range all {
 		ref := scim.Ref{ID: b.ID.String(), Kind: "Group", Display: b.Name}
@@ -92,7 +101,7 @@ func (d *directory) membersOf(ctx context.Context, tenant id.ID, groups []group)
 	return byGroup, err
 }
 
-func (d *directory) named(ctx context.Context, tenant id.ID, users map[id.ID]bool) (names map[id.ID]account, err error) {
+func (d *directory) accounts(ctx context.Context, tenant id.ID, users map[id.ID]bool) (names map[id.ID]account, err error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
@@ -288,7 +297,10 @@ func (d *directory) admit(ctx context.Context, tenant, g id.ID, added map[id.ID]
 	if len(added) == 0 {
 		return nil
 	}
-	people, err := d.named(ctx, tenant, added)
+	if err := d.store.lockGroups(ctx, tenant); err != nil {
+		return err
+	}
+	people, err := d.accounts(ctx, tenant, added)
 	if err != nil {
 		return err
 	}
@@ -315,24 +327,16 @@ func (d *directory) nest(ctx context.Context, g id.ID, groups []id.ID) error {
 	if len(groups) == 0 {
 		return nil
 	}
-	if err := d.scim.nesting(ctx); err != nil {
-		return err
-	}
 	found, err := d.scim.groups(ctx, groups)
 	if err != nil {
 		return err
 	}
-	above, err := d.scim.above(ctx, g)
-	if err != nil {
-		return err
-	}
 	for _, member := range groups {
-		i := slices.IndexFunc(found, func(f group) bool { return f.ID == member })
-		if i < 0 {
+		if !slices.ContainsFunc(found, func(f group) bool { return f.ID == member }) {
 			return noMember(member.String())
 		}
-		if member == g || slices.Contains(above, member) {
-			return &scim.Error{Status: http.StatusConflict, Type: scim.InvalidValue, Detail: fmt.Sprintf("The group %s would be inside itself.", found[i].Name)}
+		if err := d.acyclic(ctx, Group{ID: g}, member); err != nil {
+			return &scim.Error{Status: http.StatusConflict, Type: scim.InvalidValue, Detail: fault.Message(err)}
 		}
 	}
 	return d.scim.addMembers(ctx, g, "group", groups)
@@ -348,7 +352,7 @@ func (d *directory) DeleteGroup(ctx context.Context, text string, check func(sci
 		if err := check(before); err != nil {
 			return err
 		}
-		if err := d.Permissions.Removed(ctx, tenant, permission.Subject{Kind: permission.GroupSubject, ID: ofID}); err != nil {
+		if err := d.forget(ctx, tenant, permission.Subject{Kind: permission.GroupSubject, ID: ofID}); err != nil {
 			return err
 		}
 		if err := d.scim.removeGroup(ctx, ofID); err != nil {

@@ -53,26 +53,25 @@ func (scimStore) liveToken(ctx context.Context, hash []byte) (actor.Actor, error
 type member struct {
 	account
 	MemberStatus Status
-	Source       string
+	Source       Source
 	ExternalID   string
 	CreatedAt    time.Time
-	// Alone is true when the account has no other membership.
-	Alone bool
 }
 
-const memberColumns = `select a.id, a.name, a.email, a.password_hash, a.status, a.emergency, m.status, m.source, m.external_id, m.created_at,
-	not exists (select from membership o where o.user_id = a.id and o.tenant_id <> m.tenant_id)
+const memberColumns = `select a.id, a.name, a.email, a.password_hash, a.status, a.emergency, m.status, m.source, m.external_id, m.created_at
 	from membership m join account a on a.id = m.user_id where m.tenant_id = $1 `
 
 func scanMember(row pgx.CollectableRow) (member, error) {
 	var m member
-	err := row.Scan(&m.ID, &m.Name, &m.Email, &m.Hash, &m.Status, &m.Emergency, &m.MemberStatus, &m.Source, &m.ExternalID, &m.CreatedAt, &m.Alone)
+	err := row.Scan(&m.ID, &m.Name, &m.Email, &m.Hash, &m.Status, &m.Emergency, &m.MemberStatus, &m.Source, &m.ExternalID, &m.CreatedAt)
 	return m, err
 }
 
 // page lists members in the order in which their accounts were made.
 func (scimStore) page(ctx context.Context, tenant, after id.ID, offset, limit int) ([]member, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, memberColumns+`and ($2::uuid is null or m.user_id > $2) order by m.user_id offset $3 limit $4`, tenant, after, offset, limit)
+	rows, _ := db.Tx(ctx).Query(ctx, memberColumns+`and m.user_id in (
+			select user_id from membership where tenant_id = $1 and ($2::uuid is null or user_id > $2) order by user_id offset $3 limit $4)
+		order by m.user_id`, tenant, after, offset, limit)
 	return pgx.CollectRows(rows, scanMember)
 }
 
@@ -95,7 +94,7 @@ func (scimStore) some(ctx context.Context, tenant id.ID, ids []id.ID, name, emai
 // lockMember reads a member and holds membership and account until the
 // transaction ends.
 func (scimStore) lockMember(ctx context.Context, tenant, user id.ID) (member, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, memberColumns+`and m.user_id = $2 for update of m, a`, tenant, user)
+	rows, _ := db.Tx(ctx).Query(ctx, memberColumns+`and m.user_id = $2 for no key update of m, a`, tenant, user)
 	return pgx.CollectExactlyOneRow(rows, scanMember)
 }
 
@@ -129,15 +128,6 @@ func (scimStore) changeAccount(ctx context.Context, user id.ID, name, email stri
 func (scimStore) endTokens(ctx context.Context, user, tenant id.ID) ([]id.ID, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `delete from api_token where user_id = $1 and tenant_id = $2 returning id`, user, tenant)
 	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
-}
-
-// removeMember removes a membership, and the account when it was the last.
-func (scimStore) removeMember(ctx context.Context, user, tenant id.ID) error {
-	_, err := db.Tx(ctx).Exec(ctx, `delete from membership where user_id = $1 and tenant_id = $2`, user, tenant)
-	if err == nil {
-		_, err = db.Tx(ctx).Exec(ctx, `delete from account where id = $1 and not exists (select from membership where user_id = $1)`, user)
-	}
-	return err
 }
 
 // profile is what a directory says of a member.
@@ -186,14 +176,8 @@ func (scimStore) saveProfile(ctx context.Context, p profile) error {
 	return err
 }
 
-func (scimStore) removeProfiles(ctx context.Context, users []id.ID) error {
-	_, err := db.Tx(ctx).Exec(ctx, `delete from scim_user where user_id = any($1)`, users)
-	return err
-}
-
-// leaveGroups takes a user out of every group of the tenant.
-func (scimStore) leaveGroups(ctx context.Context, user id.ID) error {
-	_, err := db.Tx(ctx).Exec(ctx, `delete from group_member where member_kind = 'user' and member_id = $1`, user)
+func (scimStore) removeProfile(ctx context.Context, user id.ID) error {
+	_, err := db.Tx(ctx).Exec(ctx, `delete from scim_user where user_id = $1`, user)
 	return err
 }
 
@@ -222,12 +206,12 @@ type group struct {
 	State      string
 }
 
-const groupColumns = `select g.id, g.name, g.external_id, g.created_at, coalesce(s.updated_at, g.created_at),
+const scimGroupColumns = `select g.id, g.name, g.external_id, g.created_at, coalesce(s.updated_at, g.created_at),
 	(select count(*) || '/' || coalesce(bit_xor(hashtextextended(m.member_kind || m.member_id, 0)), 0) from group_member m where m.group_id = g.id)
 	from user_group g left join scim_group s on s.group_id = g.id where g.source = 'scim' `
 
 func (scimStore) groupPage(ctx context.Context, after id.ID, offset, limit int) ([]group, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, groupColumns+`and ($1::uuid is null or g.id > $1) order by g.id offset $2 limit $3`, after, offset, limit)
+	rows, _ := db.Tx(ctx).Query(ctx, scimGroupColumns+`and ($1::uuid is null or g.id > $1) order by g.id offset $2 limit $3`, after, offset, limit)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[group])
 }
 
@@ -238,23 +222,26 @@ func (scimStore) countGroups(ctx context.Context) (int, error) {
 }
 
 func (scimStore) groups(ctx context.Context, ids []id.ID) ([]group, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, groupColumns+`and g.id = any($1) order by g.id`, ids)
+	rows, _ := db.Tx(ctx).Query(ctx, scimGroupColumns+`and g.id = any($1) order by g.id`, ids)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[group])
 }
 
 func (scimStore) groupsBy(ctx context.Context, attribute, value string) ([]group, error) {
 	condition := `and lower(g.name) = lower($1) `
-	if attribute == "externalId" {
+	switch attribute {
+	case "externalId":
 		condition = `and g.external_id = $1 `
+	case "members":
+		condition = `and g.id in (select group_id from group_member where member_kind in ('user', 'group') and member_id = $1::uuid) `
 	}
-	rows, _ := db.Tx(ctx).Query(ctx, groupColumns+condition+`order by g.id`, value)
+	rows, _ := db.Tx(ctx).Query(ctx, scimGroupColumns+condition+`order by g.id`, value)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[group])
 }
 
 // lockGroup holds a group until the transaction ends.
 func (scimStore) lockGroup(ctx context.Context, g id.ID) error {
 	var found id.ID
-	return db.Tx(ctx).QueryRow(ctx, `select id from user_group where id = $1 and source = 'scim' for update`, g).Scan(&found)
+	return db.Tx(ctx).QueryRow(ctx, `select id from user_group where id = $1 and source = 'scim' for no key update`, g).Scan(&found)
 }
 
 // groupTaken tells which of a new group's keys another group has.
@@ -313,20 +300,4 @@ func (scimStore) names(ctx context.Context, tenant id.ID, users []id.ID) (map[id
 		byID[a.ID] = a
 	}
 	return byID, err
-}
-
-// nesting holds off other changes of which group is in which, so that two of
-// them cannot make a circle together.
-func (scimStore) nesting(ctx context.Context) error {
-	_, err := db.Tx(ctx).Exec(ctx, `lock table group_member in share row exclusive mode`)
-	return err
-}
-
-// above lists the groups that a group is in, through others too.
-func (scimStore) above(ctx context.Context, g id.ID) ([]id.ID, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `with recursive up as (
-			select group_id from group_member where member_kind = 'group' and member_id = $1
-			union select m.group_id from group_member m join up on m.member_kind = 'group' and m.member_id = up.group_id)
-		select group_id from up`, g)
-	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
 }

@@ -96,8 +96,17 @@ func TestIndexed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l, _ := userType.indexed(f); l.attribute != want {
+		if l, ok := userType.indexed(f); ok != (want != "") || ok && l.attribute != want {
 			t.Errorf("%s: %q", text, l.attribute)
+		}
+	}
+	for _, text := range []string{`id eq "g" and members eq "u"`, `members.value eq "u"`, `members[VALUE eq "u"] and displayName eq "x"`} {
+		f, err := parseFilter(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, _ := groupType.indexed(f); l != (lookup{"members", "u"}) {
+			t.Errorf("%s: %v", text, l)
 		}
 	}
 }

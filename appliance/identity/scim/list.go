@@ -95,6 +95,7 @@ func (h *handler) list(ctx context.Context, kinds []*kind, q search) (Resource, 
 	}
 	shown := make([]any, len(s.items))
 	for i, f := range s.items {
+		version(f.resource)
 		shown[i] = f.kind.projection(q.attributes, q.excluded).apply(f.resource)
 	}
 	answer := Resource{"schemas": []any{listMessage}, "totalResults": s.total, "itemsPerPage": len(shown)}
@@ -160,11 +161,12 @@ func (h *handler) choose(ctx context.Context, kinds []*kind, q search, from posi
 
 // question is a filter and an order for one type.
 type question struct {
-	test   test
-	index  lookup
-	detail bool
-	by     target
-	sorted bool
+	test    test
+	index   lookup
+	detail  bool
+	version bool
+	by      target
+	sorted  bool
 }
 
 func bind(kinds []*kind, q search) ([]question, error) {
@@ -187,7 +189,7 @@ func bind(kinds []*kind, q search) ([]question, error) {
 		}
 		one.by, one.sorted = k.resolve(q.sortBy)
 		one.sorted = one.sorted && one.by.leaf() != nil
-		one.detail = f.mentions(k.resourceType, k.detail) || one.sorted && one.by.attr.Name == k.detail
+		one.detail, one.version = k.needs(f, one, q), f.mentions(k.resourceType, "meta") > 0
 		known, sortable = known || b.known, sortable || one.sorted
 		questions[i] = one
 	}
@@ -198,6 +200,17 @@ func bind(kinds []*kind, q search) ([]question, error) {
 		return nil, bad(InvalidPath, fmt.Sprintf("Nothing can be sorted by %q.", q.sortBy))
 	}
 	return questions, nil
+}
+
+// needs tells whether the test looks at what only detail shows. A few that an
+// index finds are read as they will be shown, in one go.
+func (k *kind) needs(f *filter, one question, q search) bool {
+	asked := f.mentions(k.resourceType, k.detail)
+	if one.index.attribute == k.detail {
+		asked-- // the directory answers that
+	}
+	shown := one.index.attribute != "" && k.projection(q.attributes, q.excluded).wants(k.detail)
+	return asked > 0 || shown || one.sorted && one.by.attr.Name == k.detail
 }
 
 // scan returns what passes the test: by an index when there is one, else by
@@ -214,6 +227,9 @@ func (k *kind) scan(ctx context.Context, q question, left *int) ([]found, error)
 			return nil, bad(TooMany, "The filter would look at too many resources. Ask for userName, externalId, displayName or id.")
 		}
 		for _, r := range some {
+			if q.version {
+				version(r)
+			}
 			if q.test(r) {
 				all = append(all, found{k, r, q.sortKey(r)})
 			}

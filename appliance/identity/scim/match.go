@@ -2,6 +2,7 @@ package scim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -255,36 +256,47 @@ func compareTime(leaf *attribute, f *filter) (func(any) bool, error) {
 }
 
 // indexed finds an equality over an attribute that directories have an index
-// of, which everything that f matches has.
+// of, which everything that f matches has. The narrowest comes first.
 func (t *resourceType) indexed(f *filter) (lookup, bool) {
 	switch f.Op {
 	case "and":
-		if l, ok := t.indexed(f.Left); ok {
-			return l, true
+		left, one := t.indexed(f.Left)
+		right, other := t.indexed(f.Right)
+		if !one || other && right.attribute == "members" {
+			return right, other
 		}
-		return t.indexed(f.Right)
-	case "eq":
-		value, text := f.Value.(string)
+		return left, true
+	case "[]":
 		at, ok := t.resolve(f.Attr)
-		if !ok || !text || f.Where != nil || at.sub != nil || at.extension != "" || value == "" {
-			return lookup{}, false
+		if ok && at.attr == membersAttribute && f.Where.Op == "eq" && strings.EqualFold(f.Where.Attr, "value") {
+			return indexedBy("members", f.Where.Value)
 		}
-		switch at.attr.Name {
-		case "id", "externalId", "userName", "displayName":
-			return lookup{at.attr.Name, value}, true
+	case "eq":
+		at, ok := t.resolve(f.Attr)
+		switch {
+		case !ok || f.Where != nil || at.extension != "":
+		case at.attr == membersAttribute && at.leaf().Name == "value":
+			return indexedBy("members", f.Value)
+		case at.sub == nil && slices.Contains([]string{"id", "externalId", "userName", "displayName"}, at.attr.Name):
+			return indexedBy(at.attr.Name, f.Value)
 		}
 	}
 	return lookup{}, false
 }
 
-// mentions is true when f asks about the attribute.
-func (f *filter) mentions(t *resourceType, name string) bool {
+func indexedBy(attribute string, v any) (lookup, bool) {
+	value, _ := v.(string)
+	return lookup{attribute, value}, value != ""
+}
+
+// mentions counts the conditions about an attribute.
+func (f *filter) mentions(t *resourceType, name string) int {
 	if f == nil {
-		return false
+		return 0
 	}
-	if f.Left.mentions(t, name) || f.Right.mentions(t, name) {
-		return true
+	n := f.Left.mentions(t, name) + f.Right.mentions(t, name)
+	if at, ok := t.resolve(f.Attr); ok && at.attr != nil && at.attr.Name == name {
+		n++
 	}
-	at, ok := t.resolve(f.Attr)
-	return ok && at.attr != nil && at.attr.Name == name
+	return n
 }

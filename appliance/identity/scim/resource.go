@@ -368,11 +368,10 @@ func (u User) resource(at addresser) Resource {
 			manager["$ref"] = at("/Users", fmt.Sprint(manager["value"]))
 		}
 	}
-	version := etag(r)
 	if len(u.Groups) > 0 {
 		r["groups"] = refs(u.Groups, at, "direct")
 	}
-	r["meta"] = meta("User", at("/Users", u.ID), version, u.Created, u.Modified)
+	r["meta"] = meta("User", at("/Users", u.ID), u.Created, u.Modified)
 	return r
 }
 
@@ -382,7 +381,9 @@ func (g Group) resource(at addresser) Resource {
 	if len(g.Members) > 0 {
 		r["members"] = refs(g.Members, at, "")
 	}
-	r["meta"] = meta("Group", at("/Groups", g.ID), `W/"`+g.Version+`"`, g.Created, g.Modified)
+	about := meta("Group", at("/Groups", g.ID), g.Created, g.Modified)
+	about["version"] = `W/"` + g.Version + `"`
+	r["meta"] = about
 	return r
 }
 
@@ -406,18 +407,11 @@ func refs(all []Ref, at addresser, relation string) []any {
 	return list
 }
 
-func meta(kind, location, version string, created, modified time.Time) map[string]any {
+func meta(kind, location string, created, modified time.Time) map[string]any {
 	return map[string]any{
-		"resourceType": kind, "location": location, "version": version,
+		"resourceType": kind, "location": location,
 		"created": created.UTC().Format(time.RFC3339Nano), "lastModified": modified.UTC().Format(time.RFC3339Nano),
 	}
-}
-
-// etag is a weak tag over all that the client may write.
-func etag(r Resource) string {
-	text, _ := json.Marshal(r) // maps marshal in the order of their keys
-	sum := sha256.Sum256(text)
-	return `W/"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
 func clone(v any) any {
@@ -438,9 +432,20 @@ func clone(v any) any {
 	return v
 }
 
+// version is the resource's entity tag. That of a user is made when it is
+// asked for: a weak tag over all that the client may write.
 func version(r Resource) string {
-	m, _ := r["meta"].(map[string]any)
-	v, _ := m["version"].(string)
+	about, _ := r["meta"].(map[string]any)
+	if v, ok := about["version"].(string); ok || about == nil {
+		return v
+	}
+	written := maps.Clone(r)
+	delete(written, "meta")
+	delete(written, "groups")
+	text, _ := json.Marshal(written) // maps marshal in the order of their keys
+	sum := sha256.Sum256(text)
+	v := `W/"` + hex.EncodeToString(sum[:8]) + `"`
+	about["version"] = v
 	return v
 }
 

@@ -30,7 +30,7 @@ const (
 	maxOperations = 1000   // of a bulk request, and of a patch
 	maxResults    = 200    // of a list page
 	defaultCount  = 100    // of a list page
-	scanPage      = 500    // resources read at once when a filter has no index
+	scanPage      = 1000   // resources read at once when a filter has no index
 	maxScanned    = 50_000 // resources looked at for one list
 )
 
@@ -76,7 +76,8 @@ type Ref struct {
 type Query struct {
 	// Attribute is id, externalId, userName or displayName, and Value what it
 	// equals; userName and displayName match in any case. A few more may come:
-	// the filter is tested on all of them.
+	// the filter is tested on all of them. Groups can also be asked for by one
+	// of their members; without Detail they then show that member alone.
 	Attribute, Value string
 	IDs              []string
 	// After is the ID of the last resource of the page before; Offset counts.

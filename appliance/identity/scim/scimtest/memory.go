@@ -145,11 +145,19 @@ func (m *Memory) DeleteUser(_ context.Context, user string, check func(scim.User
 func (m *Memory) Groups(_ context.Context, q scim.Query) (scim.Page[scim.Group], error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	page := choose(m.groups, q, groupKey)
+	groups, member := m.groups, q.Attribute == "members"
+	if member {
+		holds := func(r scim.Ref) bool { return r.ID == q.Value }
+		groups = slices.DeleteFunc(slices.Clone(groups), func(g scim.Group) bool { return !slices.ContainsFunc(g.Members, holds) })
+	}
+	page := choose(groups, q, groupKey)
 	for i := range page.Items {
 		page.Items[i].Members = slices.Clone(page.Items[i].Members)
 		if !q.Detail {
 			page.Items[i].Members = nil
+		}
+		if !q.Detail && member {
+			page.Items[i].Members = []scim.Ref{{ID: q.Value}}
 		}
 	}
 	return page, nil
