@@ -243,7 +243,7 @@ func (d *directory) insert(ctx context.Context, tenant id.ID, acc account, u sci
 	if err := d.reserve(ctx, tenant); err != nil {
 		return overQuota(err)
 	}
-	if err := d.free(ctx, acc.ID, u, acc.Email); err != nil {
+	if err := d.free(ctx, tenant, account{ID: acc.ID}, u, acc.Email); err != nil {
 		return err
 	}
 	err := d.DB.Core(ctx, func(ctx context.Context) error {
@@ -284,8 +284,10 @@ func (d *directory) save(ctx context.Context, user id.ID, u scim.User) error {
 	return d.scim.saveProfile(ctx, profile{UserID: user, UserName: u.UserName, DisplayName: u.DisplayName, ExternalID: u.ExternalID, Attributes: attributes})
 }
 
-// free refuses a user name, address or external id that somebody else has.
-func (d *directory) free(ctx context.Context, user id.ID, u scim.User, email string) error {
+// free refuses a user name, address or external id that somebody else has, and
+// a new address whose domain belongs to another tenant: whether there is such a
+// person is not told.
+func (d *directory) free(ctx context.Context, tenant id.ID, now account, u scim.User, email string) error {
 	for _, key := range []struct{ attribute, value string }{{"userName", u.UserName}, {"externalId", u.ExternalID}} {
 		if key.value == "" {
 			continue
@@ -294,25 +296,34 @@ func (d *directory) free(ctx context.Context, user id.ID, u scim.User, email str
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(holders, func(h id.ID) bool { return h != user }) {
+		if slices.ContainsFunc(holders, func(h id.ID) bool { return h != now.ID }) {
 			return taken(key.attribute)
 		}
 	}
 	return d.DB.Core(ctx, func(ctx context.Context) error {
 		for _, address := range []string{u.UserName, email} {
-			if yes, err := d.scim.addressTaken(ctx, address, user); err != nil || yes {
-				return orTaken(err)
+			yes, err := d.scim.addressTaken(ctx, address, now.ID)
+			if err == nil && !yes && !strings.EqualFold(address, now.Email) {
+				yes, err = d.foreign(ctx, tenant, address)
+			}
+			if err != nil {
+				return err
+			}
+			if yes {
+				return taken("userName")
 			}
 		}
 		return nil
 	})
 }
 
-func orTaken(err error) error {
-	if err == nil {
-		err = taken("userName")
+// foreign is true for an address in the domain of another tenant.
+func (d *directory) foreign(ctx context.Context, tenant id.ID, address string) (bool, error) {
+	if d.TenantForEmail == nil || !strings.Contains(address, "@") {
+		return false, nil
 	}
-	return err
+	owner, found, err := d.TenantForEmail(ctx, address)
+	return found && owner != tenant, err
 }
 
 // read reads one user in detail.
@@ -389,8 +400,10 @@ func (d *directory) apply(ctx context.Context, tenant id.ID, m member, before, a
 	if err != nil {
 		return err
 	}
-	if err := d.free(ctx, m.ID, after, acc.Email); err != nil {
-		return err
+	if before.UserName != after.UserName || before.ExternalID != after.ExternalID || acc.Email != m.Email {
+		if err := d.free(ctx, tenant, m.account, after, acc.Email); err != nil {
+			return err
+		}
 	}
 	err = d.DB.Core(ctx, func(ctx context.Context) error {
 		if acc != m.account {
@@ -436,7 +449,7 @@ func (d *directory) follow(ctx context.Context, m member, before, after scim.Use
 		return acc, err
 	}
 	alone := memberships == 1
-	if alone && nameOf(after) != nameOf(before) {
+	if named := after.Name() != after.UserName; alone && named && nameOf(after) != nameOf(before) {
 		acc.Name = nameOf(after)
 	}
 	if alone && m.Source == FromSCIM {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"nimbus/appliance/actor"
-	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
@@ -75,8 +74,6 @@ func (b *bench) startIn(user, tenant id.ID) (string, actor.Actor) {
 	b.must(err)
 	return token, a
 }
-
-func schema(tenant id.ID) string { return db.TenantSchema(tenant) }
 
 type object = map[string]any
 
@@ -186,6 +183,12 @@ func TestRobustness34Names(t *testing.T) {
 	if n := query[int](b, `select count(*) from `+schema(b.tenant)+`.role_assignment where user_id = $1`, mallory); n != 0 {
 		t.Errorf("mallory has %d roles", n)
 	}
+	b.TenantForEmail = func(_ context.Context, email string) (id.ID, bool, error) {
+		return b.root, strings.HasSuffix(email, "@provider.example") || email == "mallory@example.org", nil
+	}
+	c.send(409, "POST", "/Users", object{"userName": "nobody@provider.example"})
+	c.patch(409, "/Users/"+mallory, "replace", "userName", "nobody@provider.example")
+	c.patch(200, "/Users/"+mallory, "replace", "externalId", "8") // who was there before the domain was taken stays
 	// Of a person who was made here the address stays, and the password too.
 	c.patch(403, "/Users/"+bob.ID.String(), "replace", "userName", "mine@evil.example")
 	c.patch(400, "/Users/"+bob.ID.String(), "replace", "password", "a long new password")
@@ -355,6 +358,13 @@ func TestSCIMLinksMembers(t *testing.T) {
 	}
 	if found := c.send(200, "GET", `/Users?filter=externalId%20eq%20%22e1%22`, nil); found["totalResults"] != 1.0 {
 		t.Errorf("%v", found)
+	}
+	if name := query[string](b, `select name from core.account where id = $1`, eve); name != "Eve Ning" {
+		t.Errorf("she is %s", name)
+	}
+	c.send(200, "PUT", "/Users/"+eve, object{"userName": "eve@example.org", "externalId": "e1"})
+	if name := query[string](b, `select name from core.account where id = $1`, eve); name != "Eve Ning" {
+		t.Errorf("without a name she is %s", name)
 	}
 	// When she is removed here, nothing of her stays in the way of the next.
 	b.must(b.DeleteUser(b.in(b.tenant), id.MustParse(eve)))

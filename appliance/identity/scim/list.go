@@ -64,11 +64,13 @@ func (q search) begin(kinds []*kind) (position, error) {
 	return p, nil
 }
 
-// found is a resource with its type, and what it is sorted by.
+// found is a resource that a list has: its id, what it is sorted by, and the
+// resource itself unless it has to be read again.
 type found struct {
 	kind     *kind
-	resource Resource
+	id       string
 	by       string
+	resource Resource
 }
 
 // selection is what a list answers with.
@@ -93,10 +95,13 @@ func (h *handler) list(ctx context.Context, kinds []*kind, q search) (Resource, 
 	if err != nil {
 		return nil, err
 	}
-	shown := make([]any, len(s.items))
-	for i, f := range s.items {
+	shown := make([]any, 0, len(s.items))
+	for _, f := range s.items {
+		if f.resource == nil {
+			continue // it went meanwhile
+		}
 		version(f.resource)
-		shown[i] = f.kind.projection(q.attributes, q.excluded).apply(f.resource)
+		shown = append(shown, f.kind.projection(q.attributes, q.excluded).apply(f.resource))
 	}
 	answer := Resource{"schemas": []any{listMessage}, "totalResults": s.total, "itemsPerPage": len(shown)}
 	if len(shown) > 0 {
@@ -125,35 +130,30 @@ func (h *handler) page(ctx context.Context, k *kind, q search, from position) (s
 	return s, err
 }
 
-// choose filters and sorts. Only the page is read in detail, unless the filter
-// asks about it.
+// choose filters and sorts. Of all that is looked at only the page is kept.
 func (h *handler) choose(ctx context.Context, kinds []*kind, q search, from position) (selection, error) {
-	var all []found
-	tests, err := bind(kinds, q)
+	questions, err := bind(kinds, q)
 	if err != nil {
 		return selection{}, err
 	}
-	left := maxScanned
+	sc := scan{begin: from.Offset, end: from.Offset + q.count, sorted: q.sortBy != "", left: maxScanned}
 	for i, k := range kinds {
-		some, err := k.scan(ctx, tests[i], &left)
-		if err != nil {
+		if err := sc.over(ctx, k, questions[i]); err != nil {
 			return selection{}, err
 		}
-		all = append(all, some...)
 	}
-	order(all, q)
-	s := selection{total: len(all)}
-	begin := min(from.Offset, len(all))
-	end := min(begin+q.count, len(all))
-	if end < len(all) && q.count > 0 {
+	order(sc.all, q)
+	s := selection{total: len(sc.all)}
+	begin := min(sc.begin, len(sc.all))
+	end := min(sc.end, len(sc.all))
+	if end < len(sc.all) && q.count > 0 {
 		s.next = position{Offset: end, Sum: from.Sum}.String()
 	}
-	s.items = all[begin:end]
+	s.items = sc.all[begin:end]
 	for i, k := range kinds {
-		if !tests[i].detail && k.projection(q.attributes, q.excluded).wants(k.detail) {
-			if err := k.complete(ctx, s.items); err != nil {
-				return s, err
-			}
+		detail := k.projection(q.attributes, q.excluded).wants(k.detail)
+		if err := k.complete(ctx, s.items, detail, detail && !questions[i].detail); err != nil {
+			return s, err
 		}
 	}
 	return s, nil
@@ -213,32 +213,50 @@ func (k *kind) needs(f *filter, one question, q search) bool {
 	return asked > 0 || shown || one.sorted && one.by.attr.Name == k.detail
 }
 
-// scan returns what passes the test: by an index when there is one, else by
-// looking at all, page by page.
-func (k *kind) scan(ctx context.Context, q question, left *int) ([]found, error) {
+// scan collects what passes a test, and how much it may still look at.
+type scan struct {
+	begin, end int // the page that is wanted
+	sorted     bool
+	left       int
+	all        []found
+}
+
+// over goes over the resources of a type: by an index when there is one, else
+// over all, page by page.
+func (s *scan) over(ctx context.Context, k *kind, q question) error {
 	ask := Query{Attribute: q.index.attribute, Value: q.index.value, Limit: scanPage, Detail: q.detail}
-	var all []found
 	for {
 		some, _, err := k.query(ctx, ask)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if *left -= len(some); *left < 0 {
-			return nil, bad(TooMany, "The filter would look at too many resources. Ask for userName, externalId, displayName or id.")
+		if s.left -= len(some); s.left < 0 {
+			return bad(TooMany, "The filter would look at too many resources. Ask for userName, externalId, displayName or id.")
 		}
 		for _, r := range some {
 			if q.version {
 				version(r)
 			}
 			if q.test(r) {
-				all = append(all, found{k, r, q.sortKey(r)})
+				s.keep(k, q, r)
 			}
 		}
 		if len(some) < scanPage || q.index.attribute != "" {
-			return all, nil
+			return nil
 		}
 		ask.After, _ = some[len(some)-1]["id"].(string)
 	}
+}
+
+// keep remembers where a resource is, and the resource when it is known to be
+// on the page.
+func (s *scan) keep(k *kind, q question, r Resource) {
+	f := found{kind: k, by: q.sortKey(r)}
+	f.id, _ = r["id"].(string)
+	if n := len(s.all); !s.sorted && n >= s.begin && n < s.end {
+		f.resource = r
+	}
+	s.all = append(s.all, f)
 }
 
 // sortKey is the primary value of a list, else its first.
@@ -280,25 +298,27 @@ func order(all []found, q search) {
 	})
 }
 
-// complete reads the resources of this kind among the found again, in detail.
-func (k *kind) complete(ctx context.Context, all []found) error {
+// complete reads the resources of this kind on a page that are missing, or all
+// of them again when they need more detail.
+func (k *kind) complete(ctx context.Context, page []found, detail, again bool) error {
 	var ids []string
-	for _, f := range all {
-		if id, ok := f.resource["id"].(string); ok && f.kind == k {
-			ids = append(ids, id)
+	for _, f := range page {
+		if f.kind == k && (again || f.resource == nil) {
+			ids = append(ids, f.id)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	some, _, err := k.query(ctx, Query{IDs: ids, Limit: len(ids), Detail: true})
-	byID := map[any]Resource{}
+	some, _, err := k.query(ctx, Query{IDs: ids, Limit: len(ids), Detail: detail})
+	byID := map[string]Resource{}
 	for _, r := range some {
-		byID[r["id"]] = r
+		id, _ := r["id"].(string)
+		byID[id] = r
 	}
-	for i, f := range all {
-		if r, ok := byID[f.resource["id"]]; ok && f.kind == k {
-			all[i].resource = r
+	for i, f := range page {
+		if f.kind == k && (again || f.resource == nil) {
+			page[i].resource = byID[f.id]
 		}
 	}
 	return err
