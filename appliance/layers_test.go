@@ -27,6 +27,8 @@ var (
 var inner = map[string]string{
 	"breakglass/hsm":                             "breakglass",
 	"breakglass/hsm/hsmtest":                     "breakglass",
+	"identity/scim":                              "identity",
+	"identity/scim/scimtest":                     "identity",
 	"provider/proxmox":                           "provider",
 	"provider/proxmox/pvesim":                    "",
 	"provider/proxmox/pvesim/internal/schemagen": "",

@@ -100,6 +100,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 		Identity: c.Identity, Permissions: c.Permissions, Tenants: c.Tenants,
 		Appliance: a.describe, BreakGlass: c.BreakGlass.Banner,
 	})
+	identityapi.RegisterSCIM(api, c.Identity)
 	tenancyapi.Register(api, c.Tenants)
 	permissionapi.Register(api, c.Permissions)
 	auditapi.Register(api, c.Audit)
@@ -143,12 +144,15 @@ func (a *Appliance) serveAPI(c *Core) error {
 	c.api = a.newAPI(c)
 	authenticate := c.authenticate()
 	rest := web.Chain(c.api, web.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
+	directories := identityapi.SCIM(c.Identity)
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/socket.io/"):
 			c.Realtime.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			rest.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/scim/v2/"):
+			directories.ServeHTTP(w, r)
 		default:
 			web.Fail(w, r, fault.New(fault.NotFound, "There is nothing at this address."))
 		}

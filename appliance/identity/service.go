@@ -58,6 +58,8 @@ type Config struct {
 	// Reserve fails with fault.Conflict when a tenant may have no more people;
 	// it is called in the tenant's transaction. nil is no limit.
 	Reserve func(ctx context.Context, tenant id.ID, people int64) error
+	// TenantForEmail tells which tenant an address's domain belongs to; nil: none.
+	TenantForEmail func(ctx context.Context, email string) (id.ID, bool, error)
 	// Keyring seals second factors; it returns nil before the root key is open.
 	Keyring func() *secret.Keyring
 	// MFAPolicy is what a tenant asks of second factors; nil means nothing.

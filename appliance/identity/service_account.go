@@ -192,6 +192,9 @@ func (s *Service) forget(ctx context.Context, tenant id.ID, gone permission.Subj
 	if err := s.store.leaveGroups(ctx, gone); err != nil {
 		return err
 	}
+	if err := (scimStore{}).removeProfile(ctx, gone.ID); err != nil {
+		return err
+	}
 	return s.Permissions.Removed(ctx, tenant, gone)
 }
 
