@@ -6,18 +6,18 @@ const hash = (n) => Array.from({ length: 64 }, (_, at) => ((at * 7 + n * 13 + ((
 const problem = (status, code, detail, errors) => [status, { status, code, detail, request_id: id(900 + status), errors }];
 const page = (items, next = null) => [200, { items, next }];
 
-const tenants = [
+export const tenants = [
   { id: id(1), name: 'Provider Root', parent_id: null, is_root: true, description: 'Provider-level users', contact_email: 'ops@home.arpa', status: 'active', created_at: ago(90_000) },
   { id: id(2), name: 'Homelab', parent_id: id(1), is_root: false, description: 'The family’s services', contact_email: 'ada@home.arpa', status: 'active', created_at: ago(89_900) },
   { id: id(3), name: 'Workshop', parent_id: id(2), is_root: false, description: 'Build machines and experiments', contact_email: '', status: 'active', created_at: ago(30_000) },
 ];
-const users = [
+export const users = [
   { id: id(11), name: 'Ada Berger', email: 'ada@home.arpa', status: 'active', roles: [{ id: id(21), name: 'Tenant administrator' }], last_sign_in_at: ago(4), created_at: ago(89_900) },
   { id: id(12), name: 'Jonas Weiß', email: 'jonas@home.arpa', status: 'active', roles: [{ id: id(23), name: 'Operator' }, { id: id(24), name: 'Approver' }], last_sign_in_at: ago(190), created_at: ago(50_000) },
   { id: id(13), name: 'Mira Okafor', email: 'mira@home.arpa', status: 'active', roles: [{ id: id(22), name: 'Read only' }], last_sign_in_at: null, created_at: ago(2_900) },
   { id: id(14), name: 'Old Contractor', email: 'contractor@example.org', status: 'disabled', roles: [], last_sign_in_at: ago(60_000), created_at: ago(80_000) },
 ];
-const roles = [
+export const roles = [
   { id: id(21), name: 'Tenant administrator', description: 'Everything inside one tenant', system: true, grants: [{ permission: '*:*:*', effect: 'allow', hard: false }] },
   { id: id(22), name: 'Read only', description: 'Sees everything, changes nothing', system: true, grants: [{ permission: '*:*:read', effect: 'allow', hard: false }] },
   { id: id(23), name: 'Operator', description: 'Runs deployments and power actions', system: false, grants: [{ permission: 'deployment:*:*', effect: 'allow', hard: false }, { permission: 'deployment:stack:approve', effect: 'deny', hard: false }, { permission: 'provider:guest:power', effect: 'allow', hard: false }] },
@@ -51,11 +51,12 @@ const record = (sequence) => {
 const breakglass = { id: id(61), reason: 'Identity provider is down, restore needed', ends_at: ahead(41), user_name: 'Ada Berger' };
 const session = (scenario) => ({
   id: id(40), user: { id: id(11), name: 'Ada Berger', email: 'ada@home.arpa' }, tenant: { id: tenant.id, name: tenant.name, is_root: tenant.is_root },
-  tenants: tenants.map(({ id, name, is_root }) => ({ id, name, is_root })), permissions: ['*:*:*'],
+  tenants: tenants.filter((each) => each.status === 'active').map(({ id, name, is_root }) => ({ id, name, is_root })), permissions: ['*:*:*'],
   signed_in_at: ago(52), authenticated_at: ago(52), expires_at: ahead(400),
   appliance: { name: 'nimbus-01', url: 'https://nimbus.home.arpa:8443', version: '0.1.0', time_zone: 'Europe/Berlin' },
   breakglass: scenario.breakglass ? breakglass : null,
 });
+export const activeTenant = () => tenant;
 let tenant = tenants[1];
 let signedIn = true;
 
@@ -105,16 +106,11 @@ export const routes = [
   ['GET', /^\/v1\/tokens$/, ({ scenario }) => page(scenario.empty ? [] : [{ id: id(31), name: 'ci-runner', expires_at: ahead(100_000), created_at: ago(20_000), last_used_at: ago(33) }])],
   ['POST', /^\/v1\/tokens$/, ({ body }) => [201, { id: id(32), name: body.name, token: 'nbt_7Hq2vXk9LrT4mZpN8sWcY1bD6fGjK3uE', expires_at: ahead(body.expires_in_days * 1440) }]],
   ['DELETE', /^\/v1\/tokens\/.+$/, () => [204]],
-  ['GET', /^\/v1\/tenants$/, ({ scenario }) => page(scenario.empty ? [] : tenants)],
   ['POST', /^\/v1\/tenants$/, ({ body }) => {
     if (tenants.some((each) => each.name === body.name)) return problem(409, 'conflict', `There is already a tenant called ${body.name}. Choose another name.`, [{ location: 'body.name', message: 'Already taken' }]);
     tenants.push({ id: id(100 + tenants.length), is_root: false, status: 'active', created_at: ago(0), description: '', contact_email: '', parent_id: id(1), ...body });
     return [201, tenants.at(-1)];
   }],
-  ['GET', /^\/v1\/tenants\/[^/]+\/settings$/, () => [200, { approval_policy: 'second_person' }]],
-  ['PUT', /^\/v1\/tenants\/[^/]+\/settings$/, ({ body }) => [200, body]],
-  ['GET', /^\/v1\/tenants\/([^/]+)$/, ({ params }) => [200, tenants.find((each) => each.id === params[0])]],
-  ['GET', /^\/v1\/users$/, ({ scenario }) => scenario.failing ? problem(503, 'unavailable', 'The database does not answer since two minutes. See System health, then try again.') : page(scenario.empty ? [] : users)],
   ['POST', /^\/v1\/users$/, ({ body }) => {
     if (body.password.length < 12) return problem(422, 'invalid', 'The password is too short.', [{ location: 'body.password', message: 'Use at least 12 characters' }]);
     users.push({ id: id(200 + users.length), name: body.name, email: body.email, status: 'active', roles: roles.filter((role) => body.role_ids.includes(role.id)), last_sign_in_at: null, created_at: ago(0) });

@@ -9,13 +9,15 @@ import { fileURLToPath } from 'node:url';
 
 import { routes as applianceRoutes } from './appliance.mjs';
 import { routes as infrastructureRoutes } from './infrastructure.mjs';
+import { routes as peopleRoutes } from './people.mjs';
 import { routes as setupRoutes } from './setup.mjs';
 import { socket } from './socket.mjs';
+import { routes as tenancyRoutes } from './tenancy.mjs';
 
 const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
 const port = Number(process.env.PORT ?? 4300);
 const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false };
-const routes = [...setupRoutes, ...applianceRoutes, ...infrastructureRoutes];
+const routes = [...setupRoutes, ...tenancyRoutes, ...peopleRoutes, ...applianceRoutes, ...infrastructureRoutes];
 const types = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
@@ -32,6 +34,10 @@ async function body(request) {
 }
 
 function send(response, status, value) {
+  if (Buffer.isBuffer(value)) {
+    response.writeHead(status, { 'Content-Type': 'application/zip' });
+    return response.end(value);
+  }
   const type = status >= 400 ? 'application/problem+json' : 'application/json';
   response.writeHead(status, value === undefined ? {} : { 'Content-Type': type });
   response.end(value === undefined ? undefined : JSON.stringify(value));

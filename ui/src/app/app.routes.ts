@@ -49,11 +49,11 @@ export const routes: Routes = [
       },
       {
         path: 'tenants',
-        loadComponent: () => import('./features/tenancy/tenants').then((m) => m.Tenants),
+        loadChildren: () => import('./features/tenancy/tenancy.routes').then((m) => m.routes),
       },
       {
         path: 'users',
-        loadComponent: () => import('./features/identity/users').then((m) => m.Users),
+        loadChildren: () => import('./features/identity/people.routes').then((m) => m.routes),
       },
       {
         path: 'roles',

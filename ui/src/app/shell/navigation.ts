@@ -36,7 +36,7 @@ export const navigation: readonly NavigationGroup[] = [
     entries: [
       { path: '/audit', label: $localize`Audit`, icon: 'audit', keys: 'g l' },
       { path: '/tenants', label: $localize`Tenants`, icon: 'tenant', keys: 'g t' },
-      { path: '/users', label: $localize`Users`, icon: 'users', keys: 'g u' },
+      { path: '/users', label: $localize`People`, icon: 'users', keys: 'g u' },
       { path: '/roles', label: $localize`Roles`, icon: 'role', keys: 'g r' },
     ],
   },

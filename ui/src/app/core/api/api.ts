@@ -53,6 +53,12 @@ export class Api {
     return this.request<T>('PATCH', path, body, options);
   }
 
+  /** Asks for something that is made on the way and comes as a file. */
+  async download(path: string, body: unknown = {}): Promise<Blob> {
+    const response = await this.request<Response>('POST', path, body, {}, asIs);
+    return response.blob();
+  }
+
   /** Deletes a resource. */
   delete<T = void>(path: string, options: RequestOptions = {}): Promise<T> {
     return this.request<T>('DELETE', path, undefined, options);
@@ -63,14 +69,16 @@ export class Api {
     path: string,
     body: unknown,
     options: RequestOptions,
+    read: (response: Response) => Promise<unknown> = content,
   ): Promise<T> {
     const init = requestInit(method, body, options.signal);
     const url = `/v1${path}${queryString(options.query)}`;
+    const send = async () => (await read(await answerOf(url, init))) as T;
     try {
-      return await send<T>(url, init);
+      return await send();
     } catch (cause) {
       if (!(cause instanceof Problem)) throw cause;
-      if (cause.code === 'step_up_required' && (await this.stepUp())) return send<T>(url, init);
+      if (cause.code === 'step_up_required' && (await this.stepUp())) return send();
       if (cause.code === 'unauthenticated' && !options.keepSession) this.signedOut();
       throw cause;
     }
@@ -91,15 +99,21 @@ function requestInit(method: Method, body: unknown, signal?: AbortSignal): Reque
   };
 }
 
-async function send<T>(url: string, init: RequestInit): Promise<T> {
+async function answerOf(url: string, init: RequestInit): Promise<Response> {
   const response = await fetch(url, init).catch((cause: unknown) => {
     throw cause instanceof DOMException && cause.name === 'AbortError' ? cause : offlineProblem();
   });
   if (!response.ok) throw await problemOf(response);
-  if (response.status === 204 || response.headers.get('Content-Length') === '0') {
-    return undefined as T;
-  }
-  return (await response.json()) as T;
+  return response;
+}
+
+function content(response: Response): Promise<unknown> {
+  const empty = response.status === 204 || response.headers.get('Content-Length') === '0';
+  return empty ? Promise.resolve(undefined) : response.json();
+}
+
+function asIs(response: Response): Promise<unknown> {
+  return Promise.resolve(response);
 }
 
 /** Whether a rejected promise only says that its request was aborted. */

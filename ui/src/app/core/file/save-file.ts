@@ -1,5 +1,5 @@
 /** Hands the browser a file to save. */
-export function saveFile(name: string, content: string, type = 'application/json'): void {
+export function saveFile(name: string, content: string | Blob, type = 'application/json'): void {
   const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement('a');
   link.href = url;

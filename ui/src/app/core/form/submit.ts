@@ -34,7 +34,7 @@ export function submit(form: FormGroup): Submit {
       touched();
       const control = form.get(name);
       if (control?.touched && control.errors) return sentence(control.errors);
-      return work.problem()?.field(name) ?? '';
+      return work.problem()?.field(name.split('.').at(-1) ?? name) ?? '';
     },
   };
 }

@@ -26,9 +26,14 @@ export interface KeysetList<T> {
 
 /**
  * Reads `path` and reads again when the signals used in `query` change. Call it
- * in an injection context; it ends with its owner.
+ * in an injection context; it ends with its owner. `cursorName` is the query
+ * parameter that carries the place to go on from.
  */
-export function keysetList<T>(path: string, query: () => Query = () => ({})): KeysetList<T> {
+export function keysetList<T>(
+  path: string,
+  query: () => Query = () => ({}),
+  cursorName = 'cursor',
+): KeysetList<T> {
   const api = inject(Api);
   const items = signal<readonly T[]>([]);
   const next = signal<string | null>(null);
@@ -44,7 +49,7 @@ export function keysetList<T>(path: string, query: () => Query = () => ({})): Ke
     const busy = cursor ? loadingMore : loading;
     busy.set(true);
     try {
-      const asked = { ...untracked(query), cursor };
+      const asked = { ...untracked(query), [cursorName]: cursor };
       const page = await api.get<Page<T>>(path, { query: asked, signal: mine.signal });
       const { items: got, next: after, ...rest } = page;
       items.update((old) => (cursor ? [...old, ...got] : got));

@@ -5,7 +5,7 @@ import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
 
-import { Choice, Option } from './choice';
+import { Choice, Option } from '@core/form/choice';
 import { Setup } from './setup';
 import { StepFrame } from './step-frame';
 

@@ -8,7 +8,7 @@ import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
 
 import { Check, Checklist } from './checklist';
-import { Choice, Option } from './choice';
+import { Choice, Option } from '@core/form/choice';
 import { Progress, Setup } from './setup';
 import { StepFrame } from './step-frame';
 

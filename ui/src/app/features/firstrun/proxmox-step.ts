@@ -11,7 +11,7 @@ import { Icon } from '@core/icon/icon';
 import { CopyBlock } from '@core/page/copy-block';
 
 import { Checklist } from './checklist';
-import { Choice, Option } from './choice';
+import { Choice, Option } from '@core/form/choice';
 import { Setup } from './setup';
 import { StepFrame } from './step-frame';
 

@@ -7,6 +7,7 @@ import { DialogFrame } from '@core/dialog/dialog-frame';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Field, FieldInput } from '@core/form/field';
 import { PasswordStrength } from '@core/form/password-strength';
+import { PickList } from '@core/form/pick-list';
 import { submit } from '@core/form/submit';
 import { keysetList } from '@core/list/keyset-list';
 
@@ -15,7 +16,7 @@ import { RoleRef, User } from './user';
 /** Makes an account; closes with it. */
 @Component({
   selector: 'nb-create-user',
-  imports: [DialogFrame, Field, FieldInput, PasswordStrength, ProblemNotice, ReactiveFormsModule],
+  imports: [DialogFrame, Field, FieldInput, PasswordStrength, PickList, ProblemNotice, ReactiveFormsModule],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
     <form [formGroup]="form" (ngSubmit)="send()" novalidate>
@@ -37,35 +38,13 @@ import { RoleRef, User } from './user';
           <input nbInput type="password" autocomplete="new-password" formControlName="password" />
         </nb-field>
         <nb-password-strength [password]="form.controls.password.value" />
-        <fieldset>
-          <legend i18n>Roles</legend>
-          @for (role of roles.items(); track role.id) {
-            <label class="check">
-              <input type="checkbox" [checked]="chosen().has(role.id)" (change)="toggle(role.id)" />
-              <span>{{ role.name }}</span>
-            </label>
-          }
-        </fieldset>
+        <nb-pick-list i18n-legend legend="Roles" [items]="roles.items()" [(chosen)]="chosen" />
         <ng-container actions>
           <button type="button" class="button" (click)="ref.close()" i18n>Cancel</button>
           <button class="button primary" [disabled]="sending.busy()" i18n>Create account</button>
         </ng-container>
       </nb-dialog-frame>
     </form>
-  `,
-  styles: `
-    fieldset {
-      display: grid;
-      gap: var(--s1);
-      margin: 0;
-      padding: 0;
-      border: 0;
-    }
-    legend {
-      margin-bottom: var(--s1);
-      font-size: var(--text-s);
-      font-weight: 550;
-    }
   `,
 })
 export class CreateUser {
@@ -82,14 +61,6 @@ export class CreateUser {
     }),
   });
   protected readonly sending = submit(this.form);
-
-  protected toggle(id: string): void {
-    this.chosen.update((old) => {
-      const next = new Set(old);
-      if (!next.delete(id)) next.add(id);
-      return next;
-    });
-  }
 
   protected async send(): Promise<void> {
     if (!this.sending.ready()) return;

@@ -1,34 +1,51 @@
-import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, input, signal } from '@angular/core';
+import { Router, RouterLink } from '@angular/router';
 
-import { Dialogs } from '@core/dialog/dialogs';
 import { Icon } from '@core/icon/icon';
-import { keysetList } from '@core/list/keyset-list';
 import { ListFrame } from '@core/list/list-frame';
+import { SearchBox } from '@core/list/search-box';
+import { wholeList } from '@core/list/whole-list';
 import { Badge } from '@core/page/badge';
-import { CopyId } from '@core/page/copy-id';
 import { EmptyState } from '@core/page/empty-state';
 import { PageHeader } from '@core/page/page-header';
 import { Session } from '@core/session/session';
-import { Toasts } from '@core/feedback/toasts';
 import { Commands } from '@core/shortcut/commands';
 import { Time } from '@core/time/time';
+import { TreeCell } from '@core/tree/tree-cell';
+import { treeMatches, treeRows } from '@core/tree/tree';
 
-import { CreateTenant } from './create-tenant';
-import { Tenant } from './tenant';
-import { TenantSettingsDialog } from './tenant-settings';
+import { Tenant, tenantState } from './tenant';
+import { TenantActions } from './tenant-actions';
 
-/** The tenants that the active tenant can see, and making a new one. */
+/** The tenants that the active tenant can see, as a tree. */
 @Component({
   selector: 'nb-tenants',
-  imports: [Badge, CopyId, EmptyState, Icon, ListFrame, PageHeader, Time],
+  imports: [Badge, EmptyState, Icon, ListFrame, PageHeader, RouterLink, SearchBox, TenantActions, Time, TreeCell],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './tenants.html',
+  styleUrl: './tenants.scss',
 })
 export class Tenants {
-  private readonly dialogs = inject(Dialogs);
-  private readonly toasts = inject(Toasts);
+  private readonly router = inject(Router);
   protected readonly session = inject(Session);
-  protected readonly list = keysetList<Tenant>('/tenants');
+
+  /** What to look for, and whether deleted tenants are shown; both from the address. */
+  readonly q = input<string>();
+  readonly deleted = input<string>();
+
+  protected readonly list = wholeList<Tenant>(() =>
+    this.deleted() ? { path: '/tenants', query: { include: 'deleted' } } : '/tenants',
+  );
+  protected readonly closed = signal<ReadonlySet<string>>(new Set());
+  protected readonly state = tenantState;
+  protected readonly rows = computed(() => {
+    const query = this.q()?.trim().toLowerCase();
+    const items = this.list.items();
+    if (!query) return treeRows(items, this.closed());
+    const has = (tenant: Tenant) =>
+      [tenant.name, tenant.description, tenant.contact_email].some((text) => text.toLowerCase().includes(query));
+    return treeRows(treeMatches(items, has));
+  });
 
   constructor() {
     inject(Commands).offer({
@@ -36,22 +53,19 @@ export class Tenants {
       label: $localize`New tenant`,
       group: $localize`Tenants`,
       icon: 'plus',
-      run: () => this.create(),
+      run: () => this.router.navigateByUrl('/tenants/new'),
     });
   }
 
-  protected nameOf(id: string | null): string {
-    return this.list.items().find((tenant) => tenant.id === id)?.name ?? '–';
+  protected flip(id: string): void {
+    this.closed.update((old) => {
+      const next = new Set(old);
+      if (!next.delete(id)) next.add(id);
+      return next;
+    });
   }
 
-  protected async create(): Promise<void> {
-    const made = await this.dialogs.open<Tenant>(CreateTenant, this.list.items());
-    if (!made) return;
-    this.toasts.done($localize`The tenant ${made.name} exists now.`);
-    await Promise.all([this.list.reload(), this.session.refresh().catch(() => undefined)]);
-  }
-
-  protected async settings(tenant: Tenant): Promise<void> {
-    await this.dialogs.open(TenantSettingsDialog, tenant);
+  protected go(change: { q?: string | null; deleted?: string | null }): void {
+    void this.router.navigate([], { queryParams: change, queryParamsHandling: 'merge', replaceUrl: true });
   }
 }

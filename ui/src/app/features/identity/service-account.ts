@@ -1,0 +1,18 @@
+/** An account of a program. */
+export interface ServiceAccount {
+  id: string;
+  name: string;
+  description: string;
+  status: 'active' | 'disabled';
+  created_at: string;
+}
+
+/** One of its tokens; the secret part is never told again. */
+export interface ServiceToken {
+  id: string;
+  name: string;
+  scopes?: string[];
+  created_at?: string;
+  expires_at: string | null;
+  last_used_at?: string | null;
+}

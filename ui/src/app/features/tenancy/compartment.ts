@@ -1,0 +1,9 @@
+/** A part of a tenant that rights can be limited to; they nest without limit. */
+export interface Compartment {
+  id: string;
+  parent_id: string | null;
+  name: string;
+  description: string;
+  path: string;
+  created_at: string;
+}
