@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
 import { infrastructurePages } from './shots-infrastructure.mjs';
+import { peoplePages } from './shots-people.mjs';
 
 const base = process.env.BASE ?? 'http://127.0.0.1:4300';
 const folder = process.env.SHOTS ?? '/tmp/shots';
@@ -26,12 +27,6 @@ const pages = [
   { name: 'audit-broken', path: '/audit', scenario: { breakglass: true }, act: click('Verify the chain') },
   { name: 'audit-none', path: '/audit?outcome=denied', scenario: { empty: true } },
   { name: 'audit-record', path: '/audit/4308' },
-  { name: 'tenants', path: '/tenants' },
-  { name: 'tenant-new', path: '/tenants', act: click('New tenant') },
-  { name: 'users', path: '/users' },
-  { name: 'users-empty', path: '/users', scenario: { empty: true } },
-  { name: 'users-failing', path: '/users', scenario: { failing: true } },
-  { name: 'user-new', path: '/users', act: click('New user') },
   { name: 'roles', path: '/roles' },
   { name: 'role-new', path: '/roles', act: click('New role') },
   {
@@ -68,6 +63,7 @@ const pages = [
     act: click('Appliance'),
   },
   ...infrastructurePages,
+  ...peoplePages,
 ];
 
 async function play(scenario) {

@@ -14,8 +14,6 @@ export interface ShownOnce {
   /** What the secret is, for screen readers: "Invitation link". */
   label: string;
   expires_at?: string | null;
-  /** A further line below, such as where it is entered. */
-  note?: string;
 }
 
 /** Shows a secret to be copied now. */
@@ -30,9 +28,8 @@ export interface ShownOnce {
       <p class="small-text soft">
         <ng-container i18n>It is shown this once; Nimbus keeps only a fingerprint of it.</ng-container>
         @if (it.expires_at; as at) {
-          <ng-container i18n> It ends <nb-time [at]="at" [relative]="true" />.</ng-container>
+          &ngsp;<ng-container i18n>It ends <nb-time [at]="at" [relative]="true" />.</ng-container>
         }
-        {{ it.note }}
       </p>
       <button actions type="button" class="button primary" (click)="ref.close()" i18n>I have copied it</button>
     </nb-dialog-frame>

@@ -26,6 +26,8 @@ export interface SectionTab {
           routerLinkActive="here"
           ariaCurrentWhenActive="page"
           [routerLinkActiveOptions]="{ exact: tab.exact ?? false }"
+          (isActiveChange)="$event && link.scrollIntoView({ block: 'nearest', inline: 'nearest' })"
+          #link
         >
           <nb-icon [name]="tab.icon" [size]="16" />{{ tab.label }}
         </a>

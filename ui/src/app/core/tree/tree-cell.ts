@@ -57,6 +57,7 @@ import { TreeItem, TreeRow } from './tree';
     }
     div {
       min-width: 0;
+      align-self: baseline;
       padding-top: 0.1rem;
     }
   `,

@@ -27,9 +27,8 @@ import { RoleRef } from './user';
           Pass it on to {{ invitation.email }} by a way that only this person reads. Whoever has the link can come in.
         </p>
         <nb-copy-block [text]="invitation.link" i18n-label label="Invitation link" />
-        <p class="small-text soft">
-          <ng-container i18n>It is shown this once and ends</ng-container>
-          <nb-time [at]="invitation.expires_at" [relative]="true" />.
+        <p class="small-text soft" i18n>
+          It is shown this once and ends <nb-time [at]="invitation.expires_at" [relative]="true" />.
         </p>
         <button actions type="button" class="button primary" (click)="ref.close(true)" i18n>I have copied it</button>
       </nb-dialog-frame>

@@ -45,11 +45,14 @@ export class Quotas {
   protected readonly shares = quotaShares;
   protected readonly limits = limitsProblem;
 
+  /** The unit that limits are entered in. */
+  protected unit(kind: QuotaKind): string {
+    return kind === 'memory_mib' ? '(MiB)' : kind === 'disk_gib' ? '(GiB)' : '';
+  }
+
   protected label(kind: QuotaKind, limit: Limit): string {
-    const unit = kind === 'memory_mib' ? ' (MiB)' : kind === 'disk_gib' ? ' (GiB)' : '';
-    return limit === 'soft'
-      ? $localize`Soft limit for ${quotaName(kind)}${unit}`
-      : $localize`Hard limit for ${quotaName(kind)}${unit}`;
+    const what = [quotaName(kind), this.unit(kind)].filter(Boolean).join(' ');
+    return limit === 'soft' ? $localize`Soft limit for ${what}` : $localize`Hard limit for ${what}`;
   }
 
   protected set(kind: QuotaKind, limit: Limit, input: HTMLInputElement): void {

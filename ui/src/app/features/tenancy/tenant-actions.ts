@@ -31,7 +31,7 @@ import { TenantWork } from './tenant-work';
     <ng-template #menu>
       <div class="nb-menu" cdkMenu>
         @for (verb of offered(); track verb) {
-          @if (words[verb].danger && !words[offered()[$index - 1] ?? verb].danger) {
+          @if ($index > 0 && $index === firstDanger()) {
             <hr />
           }
           <button
@@ -72,6 +72,9 @@ export class TenantActions {
   protected readonly offered = computed(() =>
     tenantVerbs(this.tenant(), this.session.tenant()?.id).filter((verb) => this.session.can(verbPermission(verb))),
   );
+
+  /** Where the line above what cannot be taken back lightly is drawn. */
+  protected readonly firstDanger = computed(() => this.offered().findIndex((verb) => this.words[verb].danger));
 
   protected async run(verb: TenantVerb): Promise<void> {
     if (verb === 'add') {

@@ -44,7 +44,7 @@ export class TenantPage {
   /** Where it lies: the names above it. */
   protected readonly above = computed(() => {
     const names = pathTo(this.store.all(), this.id()).map((one) => one.name);
-    return names.slice(0, -1).join(' › ');
+    return names.length > 1 ? $localize`Under ${names.slice(0, -1).join(' › ')}` : '';
   });
   protected readonly tabs = computed<SectionTab[]>(() => {
     const at = `/tenants/${this.id()}`;

@@ -67,13 +67,10 @@ export class Onboarding {
 
   constructor() {
     // What is wanted of the other fields depends on these.
-    for (const [form, name] of [[this.administrator, 'way'], [this.signIn, 'kind'], [this.signIn, 'metadata'], [this.scim, 'make']] as const) {
-      form.get(name)?.valueChanges.subscribe(() => {
-        Object.values<AbstractControl>(form.controls).forEach((control) => {
-          if (control !== form.get(name)) control.updateValueAndValidity();
-        });
-      });
-    }
+    follow(this.administrator, 'way');
+    follow(this.signIn, 'kind');
+    follow(this.signIn, 'metadata');
+    follow(this.scim, 'make');
   }
 
   /** The answers as they stand. */
@@ -109,6 +106,14 @@ export class Onboarding {
   async create(): Promise<void> {
     this.result.set(await this.api.post<Onboarded>('/tenants/onboard', onboardRequest(this.answers())));
   }
+}
+
+// follow checks the other fields again when the one that they depend on changes.
+function follow(form: FormGroup, name: string): void {
+  const { [name]: leader, ...others } = form.controls;
+  leader?.valueChanges.subscribe(() =>
+    Object.values(others).forEach((control) => control.updateValueAndValidity({ emitEvent: false })),
+  );
 }
 
 function text(value: string, validators: ValidatorFn | ValidatorFn[] = []): FormControl<string> {
