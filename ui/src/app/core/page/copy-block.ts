@@ -3,13 +3,13 @@ import { ChangeDetectionStrategy, Component, inject, input, signal } from '@angu
 
 import { Icon } from '../icon/icon';
 
-/** Text to be pasted elsewhere, exactly as it stands, with a copy button. */
+/** Text to be pasted elsewhere, exactly as it stands, with a copy button. A single line wraps to be seen whole. */
 @Component({
   selector: 'nb-copy-block',
   imports: [Icon],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
-    <pre class="code" tabindex="0" role="region" [attr.aria-label]="label()">{{ text() }}</pre>
+    <pre class="code" [class.line]="!text().includes('\n')" tabindex="0" role="region" [attr.aria-label]="label()">{{ text() }}</pre>
     <button type="button" class="button small" (click)="copy()">
       <nb-icon [name]="copied() ? 'check' : 'copy'" [size]="14" />
       <span aria-live="polite">
@@ -34,6 +34,11 @@ import { Icon } from '../icon/icon';
     }
     pre {
       padding-right: 6rem;
+    }
+    pre.line {
+      min-height: 2.875rem;
+      white-space: pre-wrap;
+      overflow-wrap: anywhere;
     }
   `,
 })

@@ -80,6 +80,7 @@ import { ChecklistItem, checklistPlace, checklistTitle } from './checklist-item'
       align-items: center;
       gap: var(--s3);
       min-height: 2.25rem;
+      padding-block: 2px;
     }
     .disc {
       display: grid;
