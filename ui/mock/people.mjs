@@ -20,8 +20,8 @@ const tokens = new Map([[id(820), [
 ]]]);
 const assignments = [{ id: id(840), subject_kind: 'group', subject_id: id(802), role_id: roles[2].id }, { id: id(841), subject_kind: 'service_account', subject_id: id(820), role_id: roles[1].id }, { id: id(842), subject_kind: 'group', subject_id: id(802), role_id: roles[3].id, expires_at: ahead(4_000) }];
 const invitations = [
-  { id: id(850), name: 'Finn Albers', email: 'finn@okafor.example', created_at: ago(60), expires_at: ahead(10_000), invited_by: { name: 'Ada Berger' } },
-  { id: id(851), name: '', email: 'contractor@example.org', created_at: ago(20_000), expires_at: ago(9_000), invited_by: { name: 'Jonas Weiß' } },
+  { id: id(850), name: 'Finn Albers', email: 'finn@okafor.example', created_at: ago(60), expires_at: ahead(10_000), invited_by: 'Ada Berger' },
+  { id: id(851), name: '', email: 'contractor@example.org', created_at: ago(20_000), expires_at: ago(9_000), invited_by: 'Jonas Weiß' },
 ];
 
 Object.assign(users[0], { source: 'local', mfa: true, emergency: true });
@@ -93,7 +93,7 @@ export const routes = [
   ['GET', /^\/v1\/groups\/([^/]+)\/members$/, ({ params }) => find(groups, params[0], (one) => page(one.members))],
   ['PUT', /^\/v1\/groups\/([^/]+)\/members\/([^/]+)\/([^/]+)$/, add],
   ['DELETE', /^\/v1\/groups\/([^/]+)\/members\/([^/]+)\/([^/]+)$/, ({ params }) => remove(groups.find((each) => each.id === params[0]).members, params[2])],
-  ['GET', /^\/v1\/service-accounts$/, ({ scenario }) => page(scenario.empty ? [] : accounts)],
+  ['GET', /^\/v1\/service-accounts$/, ({ scenario }) => page(scenario.empty ? [] : accounts.map((one) => ({ ...one, tokens: (tokens.get(one.id) ?? []).length, last_used_at: tokens.get(one.id)?.[0]?.last_used_at ?? null })))],
   ['POST', /^\/v1\/service-accounts$/, ({ body }) => taken(accounts, body.name) || [201, accounts[accounts.push({ id: id(870 + accounts.length), ...body, status: 'active', created_at: ago(0) }) - 1]]],
   ['PATCH', /^\/v1\/service-accounts\/([^/]+)$/, ({ params, body }) => find(accounts, params[0], (one) => [200, Object.assign(one, body)])],
   ['DELETE', /^\/v1\/service-accounts\/([^/]+)$/, ({ params }) => remove(accounts, params[0])],
@@ -109,7 +109,7 @@ export const routes = [
   ['DELETE', /^\/v1\/assignments\/([^/]+)$/, ({ params }) => remove(assignments, params[0])],
   ['GET', /^\/v1\/invitations$/, ({ scenario }) => page(scenario.empty ? [] : invitations)],
   ['POST', /^\/v1\/invitations$/, ({ body }) => {
-    const made = { id: id(852 + invitations.length), name: body.name, email: body.email, created_at: ago(0), expires_at: ahead(10_080), invited_by: { name: 'Ada Berger' } };
+    const made = { id: id(852 + invitations.length), name: body.name, email: body.email, created_at: ago(0), expires_at: ahead(10_080), invited_by: 'Ada Berger' };
     invitations.unshift(made);
     return [201, { id: made.id, email: made.email, expires_at: made.expires_at, link: 'https://nimbus.home.arpa:8443/invitation#nbi_Vx3pT9kQ7mZr2LsW8yBd4HfJ6nCg1AeU' }];
   }],

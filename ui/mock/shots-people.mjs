@@ -46,7 +46,6 @@ export const peoplePages = [
   { name: 'tenants-found', path: '/tenants?q=showroom' },
   { name: 'tenants-empty', path: '/tenants', scenario: { empty: true } },
   { name: 'tenants-failing', path: '/tenants', scenario: { failing: true } },
-  { name: 'tenant-menu', path: '/tenants', act: menu('Workshop') },
   { name: 'tenant-edit', path: '/tenants', act: menu('Workshop', 'Rename') },
   { name: 'tenant-move', path: '/tenants', act: menu('Workshop', 'Move') },
   { name: 'tenant-suspend', path: '/tenants', act: menu('Workshop', 'Suspend') },
@@ -79,7 +78,6 @@ export const peoplePages = [
   { name: 'users-empty', path: '/users', scenario: { empty: true } },
   { name: 'users-failing', path: '/users', scenario: { failing: true } },
   { name: 'user-new', path: '/users', act: click('New user') },
-  { name: 'user-menu', path: '/users', act: menu('Mira Okafor') },
   { name: 'user-sessions', path: '/users', act: menu('Jonas Weiß', 'Sessions') },
   {
     name: 'user-reset',

@@ -27,13 +27,14 @@ const quotas = new Map();
 const quotaList = () => [
   { kind: 'users', soft: 40, hard: 50, used: 23 }, { kind: 'compartments', soft: null, hard: null, used: 9 },
   { kind: 'stacks', soft: 8, hard: 10, used: 9 }, { kind: 'vcpu', soft: null, hard: 64, used: 64 },
-  { kind: 'memory_mib', soft: 196_608, hard: 262_144, used: 151_552 }, { kind: 'disk_gib', soft: 1_500, hard: 2_048, used: 2_304 },
+  { kind: 'memory_mib', soft: 131_072, hard: 262_144, used: 118_784, given: 65_536 }, { kind: 'disk_gib', soft: 1_500, hard: 2_048, used: 2_304 },
   { kind: 'guests', soft: 30, hard: null, used: 26 },
 ];
-const domains = new Map([[tenantId(2), [{ domain: 'home.arpa', verified: true, created_at: ago(80_000) }, { domain: 'berger.example', verified: false, created_at: ago(900) }]]]);
+const unproved = (domain, minutes) => ({ domain, verified: false, created_at: ago(minutes), record: { name: `_nimbus-challenge.${domain}`, value: 'nimbus-domain-verification=8Hq2vXk9LrT4mZpN8sWcY1bD6fGjK3uE' } });
+const domains = new Map([[tenantId(2), [{ domain: 'home.arpa', verified: true, created_at: ago(80_000) }, unproved('berger.example', 900)]]]);
 const of = (map, key, make) => map.get(key) ?? map.set(key, make()).get(key);
 
-const compartment = (n, parent, name, description = '') => ({ id: id(600 + n), parent_id: parent ? id(600 + parent) : null, name, description, created_at: ago(60_000 - n * 900) });
+const compartment = (n, parent, name, description = '') => ({ id: id(600 + n), parent_id: parent ? id(600 + parent) : '', name, description, created_at: ago(60_000 - n * 900) });
 const compartments = [
   compartment(1, 0, 'Production', 'What the family relies on'), compartment(2, 1, 'Media', 'Jellyfin, photos'), compartment(3, 1, 'Network', 'DNS, DHCP, VPN'),
   compartment(4, 3, 'Edge', 'Reachable from outside'), compartment(5, 4, 'Reverse proxies'), compartment(6, 0, 'Workshop', 'Build machines'),
@@ -98,15 +99,16 @@ export const routes = [
   ['GET', /^\/v1\/tenants\/([^/]+)\/domains$/, ({ params, scenario }) => page(scenario.empty ? [] : of(domains, params[0], () => []))],
   ['POST', /^\/v1\/tenants\/([^/]+)\/domains$/, ({ params, body }) => {
     if ([...domains.values()].flat().some((each) => each.domain === body.domain)) return problem(409, 'conflict', `${body.domain} belongs to a tenant already. Remove it there first.`, [{ location: 'body.domain', message: 'Belongs to a tenant already' }]);
-    of(domains, params[0], () => []).push({ domain: body.domain, verified: false, created_at: ago(0) });
+    of(domains, params[0], () => []).push(unproved(body.domain, 0));
     return [201, {}];
   }],
+  ['POST', /^\/v1\/tenants\/([^/]+)\/domains\/([^/]+)\/verify$/, ({ params }) => problem(409, 'conflict', `The DNS does not have the record of ${params[1]} yet. It can take an hour after you entered it; try again then.`)],
   ['DELETE', /^\/v1\/tenants\/([^/]+)\/domains\/([^/]+)$/, ({ params }) => { domains.set(params[0], domains.get(params[0]).filter((each) => each.domain !== params[1])); return [204]; }],
   ['GET', /^\/v1\/tenants\/([^/]+)\/checklist$/, ({ params }) => [200, { items: checklist(params[0]) }]],
   ['GET', /^\/v1\/compartments$/, ({ scenario }) => page(scenario.empty ? [] : compartments.map(told))],
   ['POST', /^\/v1\/compartments$/, ({ body }) => {
-    if (compartments.some((each) => each.name === body.name && each.parent_id === (body.parent_id ?? null))) return problem(409, 'conflict', `There is already a compartment called ${body.name} here. Choose another name.`, [{ location: 'body.name', message: 'Already taken' }]);
-    compartments.push({ parent_id: null, ...body, id: id(650 + compartments.length), created_at: ago(0) });
+    if (compartments.some((each) => each.name === body.name && each.parent_id === (body.parent_id ?? ''))) return problem(409, 'conflict', `There is already a compartment called ${body.name} here. Choose another name.`, [{ location: 'body.name', message: 'Already taken' }]);
+    compartments.push({ parent_id: '', ...body, id: id(650 + compartments.length), created_at: ago(0) });
     return [201, told(compartments.at(-1))];
   }],
   ['PATCH', /^\/v1\/compartments\/([^/]+)$/, ({ params, body }) => find(compartments, params[0], (one) => [200, told(Object.assign(one, body))])],

@@ -5,7 +5,7 @@ export interface Invitation {
   email: string;
   created_at?: string;
   expires_at: string;
-  invited_by?: { name: string } | null;
+  invited_by?: string;
 }
 
 /** The answer to inviting: the only time that the link is told. */

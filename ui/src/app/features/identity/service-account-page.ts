@@ -1,5 +1,5 @@
 import { CdkMenu, CdkMenuItem, CdkMenuTrigger } from '@angular/cdk/menu';
-import { ChangeDetectionStrategy, Component, computed, inject, input } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, input, signal } from '@angular/core';
 import { Router } from '@angular/router';
 
 import { Api } from '@core/api/api';
@@ -8,6 +8,7 @@ import { action } from '@core/feedback/action';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Toasts } from '@core/feedback/toasts';
 import { Icon } from '@core/icon/icon';
+import { everyPage } from '@core/list/every-page';
 import { ListFrame } from '@core/list/list-frame';
 import { wholeList } from '@core/list/whole-list';
 import { Badge } from '@core/page/badge';
@@ -52,10 +53,23 @@ export class ServiceAccountPage {
 
   readonly id = input.required<string>();
 
-  protected readonly accounts = wholeList<ServiceAccount>(() => ({ path: '/service-accounts', query: { limit: 500 } }));
-  protected readonly account = computed(() => this.accounts.items().find((one) => one.id === this.id()) ?? null);
+  protected readonly reading = action();
+  private readonly accounts = signal<readonly ServiceAccount[] | null>(null);
+  protected readonly account = computed(() => this.accounts()?.find((one) => one.id === this.id()) ?? null);
+  protected readonly missing = computed(() => this.accounts() !== null && !this.account());
   protected readonly tokens = wholeList<ServiceToken>(() => `/service-accounts/${this.id()}/tokens`);
   protected readonly changing = action('toast');
+
+  constructor() {
+    void this.reload();
+  }
+
+  /** Reads the accounts; the server has no address for a single one. */
+  protected async reload(): Promise<void> {
+    await this.reading.run(async () =>
+      this.accounts.set(await everyPage<ServiceAccount>(this.api, '/service-accounts')),
+    );
+  }
 
   protected async createToken(account: ServiceAccount): Promise<void> {
     await this.dialogs.open(CreateServiceToken, account);
@@ -86,13 +100,13 @@ export class ServiceAccountPage {
       name: account.name,
       description: account.description,
     };
-    if (await this.dialogs.open(EditNamed, draft)) await this.accounts.reload();
+    if (await this.dialogs.open(EditNamed, draft)) await this.reload();
   }
 
   protected async setStatus(account: ServiceAccount, status: ServiceAccount['status']): Promise<void> {
     if (status === 'disabled' && !(await this.sureToDisable(account))) return;
     const path = `/service-accounts/${account.id}`;
-    if (await this.changing.run(() => this.api.patch(path, { status }))) await this.accounts.reload();
+    if (await this.changing.run(() => this.api.patch(path, { status }))) await this.reload();
   }
 
   protected async delete(account: ServiceAccount): Promise<void> {

@@ -5,6 +5,9 @@ export interface ServiceAccount {
   description: string;
   status: 'active' | 'disabled';
   created_at: string;
+  last_used_at?: string | null;
+  /** How many of its tokens are good. */
+  tokens?: number;
 }
 
 /** One of its tokens; the secret part is never told again. */

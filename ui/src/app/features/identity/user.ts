@@ -45,19 +45,20 @@ export function sourceWord(source: Source | undefined): string {
 export type UserVerb = 'roles' | 'sessions' | 'reset' | 'mfa' | 'disable' | 'enable' | 'remove';
 
 /**
- * What can be done: nobody shuts themselves out, the emergency account cannot
- * be taken away, and who has no password here has none to reset.
+ * What can be done: nobody shuts themselves out, nobody else changes the
+ * emergency account, and who has no password here has none to reset.
  */
 export function userVerbs(user: User, me: string | undefined): readonly UserVerb[] {
-  const held = user.emergency || user.id === me;
+  const mine = user.id === me;
+  const theirs = user.emergency === true && !mine;
   const can: Readonly<Record<UserVerb, boolean>> = {
-    roles: true,
+    roles: !theirs,
     sessions: true,
-    reset: (user.source ?? 'local') === 'local' && user.status === 'active' && user.id !== me,
-    mfa: (user.mfa ?? false) && user.id !== me,
-    disable: user.status === 'active' && !held,
-    enable: user.status === 'disabled',
-    remove: !held,
+    reset: (user.source ?? 'local') === 'local' && user.status === 'active' && !mine && !theirs,
+    mfa: (user.mfa ?? false) && !mine && !theirs,
+    disable: user.status === 'active' && !mine && !theirs,
+    enable: user.status === 'disabled' && !theirs,
+    remove: !mine && !theirs,
   };
   return (Object.keys(can) as UserVerb[]).filter((verb) => can[verb]);
 }

@@ -61,7 +61,7 @@ export class Compartments {
       heading: $localize`Move ${compartment.name}`,
       lead: $localize`Everything under it moves along. Rights that were given for the new place count for it from then on, those of the old place no longer.`,
       targets: moveTargets(this.list.items(), compartment.id),
-      ...(compartment.parent_id === null ? {} : { top: $localize`At the top, under no other` }),
+      ...(compartment.parent_id ? { top: $localize`At the top, under no other` } : {}),
       send: (parent_id: string | null) => this.api.post(`/compartments/${compartment.id}/move`, { parent_id }),
     });
     if (!done) return;

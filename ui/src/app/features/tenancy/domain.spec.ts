@@ -6,6 +6,8 @@ import { domainProblem, plainDomain } from './domain';
 test('a domain is taken from whatever was pasted', () => {
   equal(plainDomain(' Ada@Example.ORG. '), 'example.org');
   equal(plainDomain('example.org'), 'example.org');
+  equal(plainDomain('info@Bücher.example'), 'xn--bcher-kva.example');
+  equal(plainDomain('https://example.org'), 'https://example.org');
 });
 
 test('domains that fit', () => {
@@ -15,7 +17,7 @@ test('domains that fit', () => {
 });
 
 test('what is not a domain is refused in words', () => {
-  for (const bad of ['', 'localhost', 'a..b', '-a.org', 'a-.org', 'exa mple.org', 'https://example.org', `${'a'.repeat(64)}.org`]) {
+  for (const bad of ['', 'localhost', 'a..b', '-a.org', 'a-.org', 'exa mple.org', 'bü cher.example', '10.0.0.1', 'https://example.org', `${'a'.repeat(64)}.org`]) {
     match(domainProblem(bad) ?? '', /Enter|Fill/, bad);
   }
 });

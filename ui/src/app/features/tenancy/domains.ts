@@ -10,6 +10,7 @@ import { Icon } from '@core/icon/icon';
 import { ListFrame } from '@core/list/list-frame';
 import { wholeList } from '@core/list/whole-list';
 import { Badge } from '@core/page/badge';
+import { CopyBlock } from '@core/page/copy-block';
 import { EmptyState } from '@core/page/empty-state';
 import { Session } from '@core/session/session';
 import { Time } from '@core/time/time';
@@ -20,7 +21,7 @@ import { TenantStore } from './tenant-store';
 /** The e-mail domains whose people are led to this tenant when they sign in. */
 @Component({
   selector: 'nb-tenant-domains',
-  imports: [Badge, EmptyState, Field, FieldInput, Icon, ListFrame, ProblemNotice, Time],
+  imports: [Badge, CopyBlock, EmptyState, Field, FieldInput, Icon, ListFrame, ProblemNotice, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './domains.html',
   styleUrl: './domains.scss',
@@ -35,6 +36,7 @@ export class Domains {
   protected readonly entered = signal('');
   protected readonly tried = signal(false);
   protected readonly adding = action();
+  protected readonly verifying = action('toast');
   protected readonly removing = action('toast');
   protected readonly wrong = computed(() =>
     domainProblem(this.entered(), this.list.items().map((one) => one.domain)),
@@ -50,6 +52,19 @@ export class Domains {
     if (!(await this.adding.run(() => this.api.post(this.store.path('domains'), { domain })))) return;
     this.entered.set('');
     this.tried.set(false);
+    await this.list.reload();
+    const added = this.list.items().find((one) => one.domain === domain);
+    this.toasts.done(
+      added?.verified
+        ? $localize`People at ${domain} are led here now.`
+        : $localize`${domain} is added. It counts when the DNS says that it is yours.`,
+    );
+  }
+
+  /** Asks the DNS whether the record is there. */
+  protected async verify(domain: string): Promise<void> {
+    const path = this.store.path(`domains/${encodeURIComponent(domain)}/verify`);
+    if (!(await this.verifying.run(() => this.api.post(path)))) return;
     this.toasts.done($localize`People at ${domain} are led here now.`);
     await this.list.reload();
   }

@@ -34,9 +34,9 @@ test('memory and disk are told in the unit that people use', () => {
 
 test('the bar never grows beyond its frame and never divides by nothing', () => {
   equal(quotaShares(quota(5, null, null)), null);
-  deepEqual(quotaShares(quota(20, 5, 10)), { used: 1, soft: 0.5 });
-  deepEqual(quotaShares(quota(2, 4, null)), { used: 0.5, soft: null });
-  deepEqual(quotaShares(quota(0, null, 0)), { used: 1, soft: null });
+  deepEqual(quotaShares(quota(20, 5, 10)), { used: 1, given: 0, soft: 0.5 });
+  deepEqual(quotaShares(quota(2, 4, null)), { used: 0.5, given: 0, soft: null });
+  deepEqual(quotaShares(quota(0, null, 0)), { used: 1, given: 0, soft: null });
 });
 
 test('limits that contradict each other are refused in words', () => {
@@ -48,4 +48,13 @@ test('limits that contradict each other are refused in words', () => {
   match(limitsProblem(1.5, null) ?? '', /whole numbers/);
   match(limitsProblem(null, -1) ?? '', /whole numbers/);
   match(limitsProblem(Number.NaN, null) ?? '', /whole numbers/);
+});
+
+test('what sub-tenants are given is gone, used or not', () => {
+  const given: Quota = { ...quota(3, null, 10), given: 6 };
+  equal(quotaWords(given), '1 left.');
+  deepEqual(quotaShares(given), { used: 0.3, given: 0.6, soft: null });
+  equal(quotaLevel({ ...given, used: 4 }), 'full');
+  match(quotaWords({ ...given, given: 12 }), /^3 over the limit/);
+  deepEqual(quotaShares({ ...given, used: 8 }), { used: 0.8, given: 1 - 0.8, soft: null });
 });

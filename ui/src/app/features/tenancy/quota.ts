@@ -8,17 +8,26 @@ export interface Quota {
   soft: number | null;
   /** This much and not more; null for no limit. */
   hard: number | null;
+  /** What sub-tenants are given out of the hard limit. */
+  given?: number;
   used: number;
+}
+
+/** What the tenant may have itself: the hard limit without what sub-tenants are given; null for no limit. */
+export function quotaOwn({ hard, given = 0 }: Quota): number | null {
+  return hard === null ? null : Math.max(hard - given, 0);
 }
 
 /** How near a quota is to its end. */
 export type QuotaLevel = 'free' | 'fine' | 'warn' | 'full';
 
 /** How near: without limits free, at the soft one a warning, at the hard one full. */
-export function quotaLevel({ soft, hard, used }: Quota): QuotaLevel {
-  if (hard !== null && used >= hard) return 'full';
+export function quotaLevel(quota: Quota): QuotaLevel {
+  const { soft, used } = quota;
+  const own = quotaOwn(quota);
+  if (own !== null && used >= own) return 'full';
   if (soft !== null && used >= soft) return 'warn';
-  return hard === null && soft === null ? 'free' : 'fine';
+  return own === null && soft === null ? 'free' : 'fine';
 }
 
 /** What is counted, in words. */
@@ -49,32 +58,40 @@ export function quotaAmount(kind: QuotaKind, amount: number): string {
 
 /** What the bar shows, as a sentence. */
 export function quotaWords(quota: Quota): string {
-  const { kind, soft, hard, used } = quota;
+  const { kind, soft, used } = quota;
+  const own = quotaOwn(quota);
   const amount = (value: number) => quotaAmount(kind, value);
   switch (quotaLevel(quota)) {
     case 'free':
       return $localize`No limit.`;
     case 'full':
-      return used > (hard ?? 0)
-        ? $localize`${amount(used - (hard ?? 0))} over the limit: nothing more can be made.`
+      return used > (own ?? 0)
+        ? $localize`${amount(used - (own ?? 0))} over the limit: nothing more can be made.`
         : $localize`Full: nothing more can be made.`;
     case 'warn':
-      return hard === null
+      return own === null
         ? $localize`Over the soft limit. People are warned, nothing is refused.`
-        : $localize`Over the soft limit; ${amount(hard - used)} left.`;
+        : $localize`Over the soft limit; ${amount(own - used)} left.`;
     case 'fine':
-      return hard === null
+      return own === null
         ? $localize`${amount((soft ?? 0) - used)} left until people are warned.`
-        : $localize`${amount(hard - used)} left.`;
+        : $localize`${amount(own - used)} left.`;
   }
 }
 
-/** Shares of the bar, 0 to 1: what is used and where the soft limit stands; null without limits. */
-export function quotaShares({ soft, hard, used }: Quota): { used: number; soft: number | null } | null {
+/** Shares of the bar, 0 to 1; `soft` is where the soft limit stands. */
+export interface QuotaShares {
+  used: number;
+  given: number;
+  soft: number | null;
+}
+
+/** What the bar shows; null without limits. */
+export function quotaShares({ soft, hard, given = 0, used }: Quota): QuotaShares | null {
   const whole = hard ?? soft;
   if (whole === null) return null;
   const share = (value: number) => (whole > 0 ? Math.min(1, value / whole) : 1);
-  return { used: share(used), soft: soft !== null && hard !== null && soft < hard ? share(soft) : null };
+  return { used: share(used), given: Math.min(share(given), 1 - share(used)), soft: soft !== null && hard !== null && soft < hard ? share(soft) : null };
 }
 
 /** What is wrong with a pair of limits, in words; null when they fit. */

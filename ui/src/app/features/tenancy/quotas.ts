@@ -69,7 +69,11 @@ export class Quotas {
   protected async save(): Promise<void> {
     const draft = this.draft();
     if (!draft || this.wrong()) return;
-    const items = draft.map(({ kind, soft, hard }) => ({ kind, soft, hard }));
+    const items = draft.map(({ kind, soft, hard }) => ({
+      kind,
+      ...(soft === null ? {} : { soft }),
+      ...(hard === null ? {} : { hard }),
+    }));
     if (!(await this.saving.run(() => this.api.put(this.store.path('quotas'), { items })))) return;
     this.toasts.done($localize`The quotas count from now on.`);
     await this.list.reload();

@@ -47,12 +47,12 @@ export class SettingsTab {
     retention_days: number(1, 3650),
     session: new FormGroup({
       max_per_user: number(1, 1000),
-      idle_minutes: number(1, 43_200),
-      max_hours: number(1, 8760),
+      idle_minutes: number(5, 43_200),
+      max_hours: number(1, 2160),
     }),
     password: new FormGroup({
       min_length: number(8, 128),
-      history: number(0, 50),
+      history: number(0, 24),
       breached_check: new FormControl(true, { nonNullable: true }),
     }),
     mfa: new FormGroup({

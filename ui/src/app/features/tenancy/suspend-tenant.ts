@@ -19,7 +19,7 @@ import { Tenant } from './tenant';
     <form [formGroup]="form" (ngSubmit)="send()" novalidate>
       <nb-dialog-frame [heading]="heading">
         <p i18n>
-          Nobody can act in it from now on: sessions move to another tenant or end, tokens are refused. What runs on
+          Nobody can act in it, or in what lies under it, from now on: sessions move to another tenant or end, tokens are refused. What runs on
           the clusters goes on running, and everything is back when the tenant is resumed.
         </p>
         <nb-problem [problem]="sending.problem()" />
