@@ -400,6 +400,9 @@ func (s *Service) UseTenant(ctx context.Context, tenant id.ID) (actor.Actor, err
 		if !slices.Contains(mine, tenant) {
 			return fault.New(fault.NotFound, "It does not exist, or it is not yours.")
 		}
+		if err := s.mayUse(ctx, a.Session, tenant); err != nil {
+			return err
+		}
 		policy, err := s.sessionPolicy(ctx, tenant)
 		if err != nil {
 			return err
