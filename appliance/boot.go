@@ -42,6 +42,7 @@ type Core struct {
 	Permissions *permission.Service
 	Tenants     *tenancy.Service
 	Identity    *identity.Service
+	Federation  *identity.Federation
 	BreakGlass  *breakglass.Service
 	CMDB        *cmdb.Service
 	Provider    *provider.Service
@@ -274,6 +275,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.client = client
+	c.Federation = a.newFederation(c)
 	providers := provider.New(provider.Config{
 		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, CMDB: c.CMDB,
 		Open:     map[string]provider.Opener{provider.Proxmox: proxmox.Open},
@@ -292,6 +294,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		}
 	}
 	if err := deployment.Schedule(ctx, client.ScheduleClient()); err != nil {
+		return err
+	}
+	if err := identity.ScheduleFederation(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
 		return err
 	}
 	if err := c.Deployments.Resume(ctx); err != nil {
