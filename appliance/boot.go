@@ -176,7 +176,8 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 			return c.Identity.Keep(ctx, holder, role)
 		}})
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
-		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring }})
+		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
+		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return c.Federation.StepUpProviders(ctx) }})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
 	return c
 }

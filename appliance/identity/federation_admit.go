@@ -23,10 +23,11 @@ type vouched struct {
 	// Subject is who it is at the provider, by the chosen claim; Raw by the protocol.
 	Subject, Raw, Email, Name string
 	// Verified is what the provider says of the address; nil when it says nothing.
-	Verified *bool
-	Session  string
-	MFA      bool
-	Claims   claims
+	Verified      *bool
+	Session       string
+	MFA           bool
+	Authenticated time.Time // when they proved themselves there
+	Claims        claims
 	tokens
 }
 
@@ -62,14 +63,14 @@ func (t tokens) ends() *time.Time {
 
 func fromOIDC(p Provider, r oidc.Result) vouched {
 	v := vouched{
-		Subject: r.Subject, Raw: r.Subject, Session: r.SessionID, MFA: r.MFA, Claims: r.Claims,
+		Subject: r.Subject, Raw: r.Subject, Session: r.SessionID, MFA: r.MFA, Authenticated: r.Authenticated, Claims: r.Claims,
 		tokens: tokens{IDToken: r.IDToken, Refresh: r.RefreshToken, Expires: r.Expires},
 	}
 	return v.named(p)
 }
 
 func fromSAML(p Provider, r saml.Result) vouched {
-	v := vouched{Subject: r.NameID, Raw: r.NameID, Session: r.SessionIndex, MFA: r.MFA, Claims: claims{}, tokens: tokens{Ends: r.SessionEnds}}
+	v := vouched{Subject: r.NameID, Raw: r.NameID, Session: r.SessionIndex, MFA: r.MFA, Authenticated: r.Authenticated, Claims: claims{}, tokens: tokens{Ends: r.SessionEnds}}
 	for name, values := range r.Attributes {
 		v.Claims[name] = values
 	}

@@ -14,18 +14,28 @@ import (
 	"nimbus/appliance/identity/saml"
 )
 
-func tokensPurpose(session id.ID) string { return "federated-session/" + session.String() }
+// IdPSession is what a provider gave for a session. Its tokens are sealed.
+type IdPSession struct {
+	Subject   string     `json:"subject"`
+	Sealed    []byte     `json:"sealed"`
+	RefreshAt *time.Time `json:"refresh_at,omitempty"`
+	Ends      *time.Time `json:"ends,omitempty"`
+}
 
-func (f *Federation) sealTokens(ctx context.Context, tenant, session id.ID, t tokens) ([]byte, error) {
+func tokensPurpose(provider id.ID, subject string) string {
+	return "federated-session/" + provider.String() + "/" + subject
+}
+
+func (f *Federation) sealTokens(ctx context.Context, p sealedProvider, subject string, t tokens) ([]byte, error) {
 	text, err := json.Marshal(t)
 	if err != nil {
 		return nil, err
 	}
-	return f.Keyring.Seal(ctx, tenant, tokensPurpose(session), text)
+	return f.Keyring.Seal(ctx, p.tenant, tokensPurpose(p.ID, subject), text)
 }
 
 func (f *Federation) openTokens(ctx context.Context, tenant id.ID, s federatedSession) (t tokens, err error) {
-	text, err := f.Keyring.Open(ctx, tenant, tokensPurpose(s.Session), s.Sealed)
+	text, err := f.Keyring.Open(ctx, tenant, tokensPurpose(s.Provider, s.Subject), s.Sealed)
 	if err != nil {
 		return t, err
 	}
@@ -185,7 +195,7 @@ func (f *Federation) refresh(ctx context.Context, s federatedSession) error {
 // renew stores the new tokens and gives and takes by the claims of now. An
 // issuer may leave claims out of a refresh: then what they gave stays.
 func (f *Federation) renew(ctx context.Context, p sealedProvider, s federatedSession, who vouched) error {
-	text, err := f.sealTokens(ctx, p.tenant, s.Session, who.tokens)
+	text, err := f.sealTokens(ctx, p, s.Subject, who.tokens)
 	if err != nil {
 		return err
 	}

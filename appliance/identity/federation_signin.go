@@ -150,6 +150,8 @@ func (f *Federation) request(ctx context.Context, p sealedProvider, fresh bool) 
 type Arrival struct {
 	// Token of a new session; empty when none was begun.
 	Token string
+	// SecondFactor is the token of a sign-in that waits for a second factor.
+	SecondFactor string
 	// ReturnTo is the page to go to.
 	ReturnTo string
 }
@@ -333,42 +335,42 @@ func (f *Federation) arrive(ctx context.Context, p sealedProvider, a attempt, wh
 		}
 		return Arrival{ReturnTo: a.ReturnTo}, nil
 	}
-	token, err := f.enter(ctx, p, who, b)
+	arrived, err := f.enter(ctx, p, who, b)
 	if err != nil {
 		return Arrival{}, f.refuse(ctx, p, who, b, err)
 	}
 	f.Identity.throttle.succeeded(systemName, b.Address)
-	return Arrival{Token: token, ReturnTo: a.ReturnTo}, nil
+	arrived.ReturnTo = a.ReturnTo
+	return arrived, nil
 }
 
-// enter admits the person and begins the session.
-func (f *Federation) enter(ctx context.Context, p sealedProvider, who vouched, b Browser) (token string, err error) {
-	kept := federatedSession{Provider: p.ID, Subject: who.Raw}
+// enter admits the person and begins the session, or asks people who have one
+// for their second factor first.
+func (f *Federation) enter(ctx context.Context, p sealedProvider, who vouched, b Browser) (a Arrival, err error) {
+	kept := IdPSession{Subject: who.Raw, RefreshAt: who.refreshAt(), Ends: who.ends()}
+	if kept.Sealed, err = f.sealTokens(ctx, p, who.Raw, who.tokens); err != nil {
+		return a, err
+	}
 	err = f.Identity.DB.Tenant(ctx, p.tenant, func(ctx context.Context) error {
 		admitted, err := f.admit(ctx, p, who)
 		if err != nil {
 			return err
 		}
-		var session Session
-		token, session, err = f.Identity.StartSession(ctx, SignedIn{
+		a.Token, _, err = f.Identity.StartSession(ctx, SignedIn{
 			User: admitted.User, Tenant: p.tenant, Address: b.Address, UserAgent: b.UserAgent,
-			Method: Method(p.Kind), Provider: p.ID, MFA: who.MFA && p.TrustMFA, IdPSession: who.Session,
+			Method: Method(p.Kind), Provider: p.ID, MFA: who.MFA && p.TrustMFA, IdPSession: who.Session, IdP: &kept,
 		})
+		var second *SecondFactor
+		if errors.As(err, &second) {
+			a.SecondFactor = second.Token
+			return nil
+		}
 		if fault.Is(err, fault.Forbidden) {
 			return notAllowed("%s", fault.Message(err))
 		}
-		if err != nil {
-			return err
-		}
-		kept.Session = session.ID
-		if kept.Sealed, err = f.sealTokens(ctx, p.tenant, session.ID, who.tokens); err != nil {
-			return err
-		}
-		return f.Identity.DB.Core(ctx, func(ctx context.Context) error {
-			return f.store.addSession(ctx, kept, who.refreshAt(), who.ends())
-		})
+		return err
 	})
-	return token, err
+	return a, err
 }
 
 // again renews the proof of the session that the attempt came from, when the
@@ -393,15 +395,8 @@ func (f *Federation) again(ctx context.Context, p sealedProvider, a attempt, who
 	if own.User != user || own.Provider != p.ID {
 		return notAllowed("You signed in as somebody else. Sign in as who you are here.")
 	}
-	self := actor.Actor{Kind: actor.User, ID: own.User, Name: own.Name, TenantID: own.Tenant, Session: own.Session, Address: a.Address}
-	return f.Identity.DB.Core(actor.With(ctx, self), func(ctx context.Context) error {
-		if err := f.Identity.store.authenticatedAgain(ctx, a.Session); err != nil {
-			return err
-		}
-		return f.Identity.Audit.Record(ctx, audit.Entry{
-			Event: "identity.session.reauthenticated", Target: audit.Target{Kind: "user", ID: own.User.String(), Name: own.Name},
-			Details: map[string]any{"provider": p.ID},
-		})
+	return f.Identity.ProvedAtIdP(ctx, IdPProof{
+		User: own.User, Session: own.Session, Kind: string(p.Kind), At: who.Authenticated, MFA: who.MFA && p.TrustMFA, Address: a.Address,
 	})
 }
 
@@ -486,12 +481,12 @@ func startURL(p Provider) string {
 	return "/v1/session/" + string(p.Kind) + "/" + p.ID.String() + "/start"
 }
 
-// ReauthenticateURL is where somebody whose session a provider began proves
-// again who they are; false when no provider did.
-func (f *Federation) ReauthenticateURL(ctx context.Context) (string, bool, error) {
+// StepUpProviders is Config.StepUpProviders: where somebody whose session a
+// provider began proves again who they are.
+func (f *Federation) StepUpProviders(ctx context.Context) ([]StepUpAtIdP, error) {
 	a, err := inSession(ctx)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	var provider id.ID
 	err = f.Identity.DB.Core(ctx, func(ctx context.Context) error {
@@ -499,11 +494,11 @@ func (f *Federation) ReauthenticateURL(ctx context.Context) (string, bool, error
 		return err
 	})
 	if err != nil || provider.IsZero() {
-		return "", false, err
+		return nil, err
 	}
 	p, err := f.public(ctx, provider)
-	if err != nil || !p.Enabled {
-		return "", false, err
+	if fault.Is(err, fault.NotFound) || err == nil && !p.Enabled {
+		return nil, nil
 	}
-	return startURL(p.Provider) + "?reauthenticate=true", true, nil
+	return []StepUpAtIdP{{Kind: string(p.Kind), Redirect: startURL(p.Provider) + "?reauthenticate=true"}}, err
 }

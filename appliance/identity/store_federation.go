@@ -209,14 +209,14 @@ type federatedSession struct {
 	Sealed                          []byte
 }
 
-func (federationStore) addSession(ctx context.Context, s federatedSession, refresh *time.Time, ends *time.Time) error {
-	if ends != nil {
-		if _, err := db.Tx(ctx).Exec(ctx, `update session set expires_at = least(expires_at, $2) where id = $1`, s.Session, *ends); err != nil {
+func (federationStore) addSession(ctx context.Context, session, provider id.ID, in IdPSession) error {
+	if in.Ends != nil {
+		if _, err := db.Tx(ctx).Exec(ctx, `update session set expires_at = least(expires_at, $2) where id = $1`, session, *in.Ends); err != nil {
 			return err
 		}
 	}
 	_, err := db.Tx(ctx).Exec(ctx, `insert into federated_session (session_id, provider_id, subject, sealed, refresh_at) values ($1, $2, $3, $4, $5)`,
-		s.Session, s.Provider, s.Subject, s.Sealed, refresh)
+		session, provider, in.Subject, in.Sealed, in.RefreshAt)
 	return err
 }
 

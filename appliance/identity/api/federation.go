@@ -199,6 +199,11 @@ func (h handlers) arrived(w http.ResponseWriter, r *http.Request, a identity.Arr
 		http.Redirect(w, r, signInPage+"?error="+url.QueryEscape(identity.SignInCode(err)), http.StatusSeeOther)
 		return
 	}
+	if a.SecondFactor != "" {
+		// In the fragment, which browsers send nowhere.
+		http.Redirect(w, r, signInPage+"?return_to="+url.QueryEscape(a.ReturnTo)+"#second_factor="+a.SecondFactor, http.StatusSeeOther)
+		return
+	}
 	if a.Token != "" {
 		http.SetCookie(w, cookie(a.Token, 0))
 	}

@@ -77,12 +77,14 @@ func (b *bench) wire() {
 	b.permissions = permission.New(permission.Config{DB: database, Audit: trail, Events: bus, Logger: quiet, IsRoot: isRoot})
 	b.tenants = tenancy.New(tenancy.Config{DB: database, History: history, Audit: trail, Check: check, Logger: quiet,
 		Seed: func(ctx context.Context, tenant id.ID) error { return b.permissions.Seed(ctx, tenant) }})
-	b.people = identity.New(identity.Config{DB: database, Audit: trail, Permissions: b.permissions, Events: bus, Logger: quiet,
-		URL: func() string { return b.server.URL }})
 	root, err := secret.OpenFileRoot(filepath.Join(b.t.TempDir(), "root.key"))
 	b.must(err)
+	keyring := secret.NewKeyring(root, tenancy.Keys{DB: database}, nil)
+	b.people = identity.New(identity.Config{DB: database, Audit: trail, Permissions: b.permissions, Events: bus, Logger: quiet,
+		URL: func() string { return b.server.URL }, Keyring: func() *secret.Keyring { return keyring },
+		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return b.federation.StepUpProviders(ctx) }})
 	b.federation = identity.NewFederation(identity.FederationConfig{
-		Identity: b.people, Keyring: secret.NewKeyring(root, tenancy.Keys{DB: database}, nil), Outbound: b.outbound,
+		Identity: b.people, Keyring: keyring, Outbound: b.outbound,
 		TenantForEmail: func(_ context.Context, email string) (id.ID, bool, error) {
 			_, domain, _ := strings.Cut(strings.ToLower(email), "@")
 			tenant, ok := b.domains[domain]

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity/oidc/oidctest"
 	"nimbus/appliance/identity/saml/samltest"
@@ -738,7 +740,15 @@ func TestStepUpAtTheProvider(t *testing.T) {
 		return value[bool](b, `select authenticated_at > now() - interval '1 minute' from core.session where provider_id is not null`)
 	}
 	old()
-	end, _ := c.visit(p.start("/stacks") + "&reauthenticate=true")
+	var how struct {
+		Methods  []string
+		Redirect string
+	}
+	c.call(http.MethodGet, "/v1/session/reauthenticate", nil, http.StatusOK, &how)
+	if strings.Join(how.Methods, ",") != "oidc" || how.Redirect != p.start("")+"?reauthenticate=true" {
+		t.Errorf("how: %+v", how)
+	}
+	end, _ := c.visit(how.Redirect + "&return_to=/stacks")
 	if end.Path != "/stacks" || !fresh() {
 		t.Errorf("ended at %s, fresh %v", end, fresh())
 	}
@@ -906,5 +916,47 @@ func TestMetadataAreFetchedAgain(t *testing.T) {
 	b.admin.call(http.MethodGet, p.path(), nil, http.StatusOK, &shown)
 	if shown.Status.OK || !strings.Contains(shown.Status.Message, "another identity provider") {
 		t.Errorf("status %+v", shown.Status)
+	}
+}
+
+// TestSecondFactorAfterTheProvider asks people who have a factor here for it,
+// whatever the provider asked.
+func TestSecondFactorAfterTheProvider(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := oidctest.New(t)
+	p := b.issuer(i.Server, nil)
+	c := b.browser()
+	c.come(p)
+	var begun struct{ Secret string }
+	c.call(http.MethodPost, "/v1/mfa/totp", nil, http.StatusOK, &begun)
+	code, err := totp.GenerateCode(begun.Secret, time.Now())
+	b.must(err)
+	var confirmed struct {
+		RecoveryCodes []string `json:"recovery_codes"`
+	}
+	c.call(http.MethodPost, "/v1/mfa/totp/confirm", body{"code": code}, http.StatusOK, &confirmed)
+
+	again := b.browser()
+	end, _ := again.visit(p.start("/stacks"))
+	token, ok := strings.CutPrefix(end.Fragment, "second_factor=")
+	if !ok || end.Path != "/sign-in" || end.Query().Get("return_to") != "/stacks" {
+		t.Fatalf("ended at %s", end)
+	}
+	if _, ok := again.me(); ok {
+		t.Fatal("signed in without the second factor")
+	}
+	again.call(http.MethodPost, "/v1/session/second-factor", body{"token": token, "recovery_code": confirmed.RecoveryCodes[0]}, http.StatusCreated, nil)
+	if _, ok := again.me(); !ok {
+		t.Fatal("not signed in with the second factor")
+	}
+	if n := value[int](b, `select count(*) from core.federated_session f join core.session s on s.id = f.session_id where s.mfa and f.provider_id = $1`, p.ID); n != 2 {
+		t.Errorf("%d sessions belong to the provider: the one that enrolled and the one after the second factor are two", n)
+	}
+	b.admin.call(http.MethodPatch, p.path(), body{"trust_mfa": true}, http.StatusOK, nil)
+	i.Person(oidctest.Claims{"amr": []string{"mfa"}})
+	trusted := b.browser()
+	if to := trusted.come(p); to != "/stacks" {
+		t.Errorf("a second factor at a provider that is trusted with it: %s", to)
 	}
 }
