@@ -42,6 +42,7 @@ type Core struct {
 	Permissions *permission.Service
 	Tenants     *tenancy.Service
 	Identity    *identity.Service
+	Federation  *identity.Federation
 	BreakGlass  *breakglass.Service
 	CMDB        *cmdb.Service
 	Provider    *provider.Service
@@ -175,7 +176,8 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 			return c.Identity.Keep(ctx, holder, role)
 		}})
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
-		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring }})
+		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
+		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return c.Federation.StepUpProviders(ctx) }})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
 	return c
 }
@@ -274,6 +276,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.client = client
+	c.Federation = a.newFederation(c)
 	providers := provider.New(provider.Config{
 		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, CMDB: c.CMDB,
 		Open:     map[string]provider.Opener{provider.Proxmox: proxmox.Open},
@@ -292,6 +295,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		}
 	}
 	if err := deployment.Schedule(ctx, client.ScheduleClient()); err != nil {
+		return err
+	}
+	if err := identity.ScheduleFederation(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
 		return err
 	}
 	if err := c.Deployments.Resume(ctx); err != nil {

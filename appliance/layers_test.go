@@ -26,6 +26,10 @@ var (
 // inner are packages below a core that are part of it, with what they belong to.
 var inner = map[string]string{
 	"breakglass/hsm":                             "breakglass",
+	"identity/oidc":                              "",
+	"identity/oidc/oidctest":                     "",
+	"identity/saml":                              "",
+	"identity/saml/samltest":                     "",
 	"breakglass/hsm/hsmtest":                     "breakglass",
 	"identity/scim":                              "identity",
 	"identity/scim/scimtest":                     "identity",
@@ -45,6 +49,8 @@ var homes = []struct {
 	{"go.temporal.io/server", []string{"embedded/temporal"}, "one Temporal server"},
 	{"github.com/pulumi/", []string{"embedded/pulumi"}, "the engine runs in processes of its own"},
 	{"github.com/luthermonson/go-proxmox", []string{"appliance/provider/proxmox"}, "providers hide behind an interface"},
+	{"github.com/coreos/go-oidc", []string{"appliance/identity/oidc"}, "one relying party"},
+	{"github.com/crewjam/saml", []string{"appliance/identity/saml"}, "one judge of responses"},
 	{"github.com/miekg/pkcs11", []string{"appliance/breakglass/hsm"}, "the module runs in a child process"},
 	{"github.com/valkey-io/valkey-go", []string{"embedded/valkey", "appliance"}, "one client path"},
 	{"github.com/alicebob/miniredis", []string{"embedded/valkey"}, "one client path"},

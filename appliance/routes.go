@@ -97,7 +97,7 @@ func (a *Appliance) serveAPIOrWait(w http.ResponseWriter, r *http.Request) {
 func (a *Appliance) newAPI(c *Core) *web.API {
 	api := web.New(a.cfg.Version, a.cfg.Logger)
 	identityapi.Register(api, identityapi.Config{
-		Identity: c.Identity, Permissions: c.Permissions, Tenants: c.Tenants,
+		Identity: c.Identity, Permissions: c.Permissions, Tenants: c.Tenants, Federation: c.Federation, Logger: a.cfg.Logger,
 		Appliance: a.describe, BreakGlass: c.BreakGlass.Banner,
 	})
 	identityapi.RegisterSCIM(api, c.Identity)
@@ -108,6 +108,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	cmdbapi.Register(api, c.CMDB)
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)
+	a.registerOutbound(api, c)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},
 		func(ctx context.Context, _ *web.None) (Health, error) {
@@ -143,7 +144,7 @@ func (c *Core) authenticate() web.Authenticate {
 func (a *Appliance) serveAPI(c *Core) error {
 	c.api = a.newAPI(c)
 	authenticate := c.authenticate()
-	rest := web.Chain(c.api, web.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
+	rest := web.Chain(c.api, c.api.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
 	directories := identityapi.SCIM(c.Identity)
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

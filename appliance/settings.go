@@ -26,6 +26,9 @@ type Settings struct {
 	HSM      HSM      `json:"hsm"`
 	// Recovery is the age recipient of the recovery kit.
 	Recovery string `json:"recovery"`
+	// Outbound are ranges of addresses that sign-in providers may have although
+	// they are not public.
+	Outbound []string `json:"outbound,omitempty"`
 	// Simulated starts the simulated cluster with the appliance.
 	Simulated bool `json:"simulated"`
 	// Complete is set when the first run is over; from then on it cannot be

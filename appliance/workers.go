@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"nimbus/appliance/deployment"
+	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
 )
 
@@ -45,6 +46,7 @@ func (w *workers) Start(context.Context) error {
 func register(r worker.Registry, c *Core) {
 	provider.Register(r, c.Provider)
 	deployment.Register(r, c.Deployments)
+	identity.RegisterFederation(r, c.Federation)
 }
 
 // Ready is nil while workflows and activities are picked up.

@@ -190,7 +190,7 @@ func statusOf(active bool) Status {
 	return Disabled
 }
 
-func taken(what string) error { return fault.New(fault.Conflict, "This %s is taken.", what) }
+func attributeTaken(what string) error { return fault.New(fault.Conflict, "This %s is taken.", what) }
 
 // CreateUser implements scim.Directory. An address that any account has is
 // taken: a directory cannot lay hands on the people of other tenants.
@@ -297,7 +297,7 @@ func (d *directory) free(ctx context.Context, tenant id.ID, now account, u scim.
 			return err
 		}
 		if slices.ContainsFunc(holders, func(h id.ID) bool { return h != now.ID }) {
-			return taken(key.attribute)
+			return attributeTaken(key.attribute)
 		}
 	}
 	return d.DB.Core(ctx, func(ctx context.Context) error {
@@ -310,7 +310,7 @@ func (d *directory) free(ctx context.Context, tenant id.ID, now account, u scim.
 				return err
 			}
 			if yes {
-				return taken("userName")
+				return attributeTaken("userName")
 			}
 		}
 		return nil

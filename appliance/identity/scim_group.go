@@ -154,9 +154,9 @@ func (d *directory) freeGroup(ctx context.Context, g group) error {
 	case err != nil:
 		return err
 	case name:
-		return taken("displayName")
+		return attributeTaken("displayName")
 	case external:
-		return taken("externalId")
+		return attributeTaken("externalId")
 	}
 	return nil
 }

@@ -79,6 +79,8 @@ type SignedIn struct {
 	Provider           id.ID  // that vouched, for OIDC and SAML
 	MFA                bool   // a second factor was proven
 	IdPSession         string // the provider's name for the session, for its logout
+	// IdP is what the provider gave for the session, for its refresh and end.
+	IdP *IdPSession
 }
 
 // StartSession begins a session: the one path that makes any. It returns the
@@ -148,6 +150,11 @@ func (s *Service) begin(ctx context.Context, in SignedIn, session *Session, toke
 	}
 	if err := s.store.addSession(ctx, session, in, policy, hashToken(token)); err != nil {
 		return err
+	}
+	if in.IdP != nil {
+		if err := (federationStore{}).addSession(ctx, session.ID, in.Provider, *in.IdP); err != nil {
+			return err
+		}
 	}
 	ended, err := s.store.endOldest(ctx, in.User, policy.MaxPerUser)
 	if err != nil {
@@ -399,6 +406,9 @@ func (s *Service) UseTenant(ctx context.Context, tenant id.ID) (actor.Actor, err
 		}
 		if !slices.Contains(mine, tenant) {
 			return fault.New(fault.NotFound, "It does not exist, or it is not yours.")
+		}
+		if err := s.mayUse(ctx, a.Session, tenant); err != nil {
+			return err
 		}
 		policy, err := s.sessionPolicy(ctx, tenant)
 		if err != nil {

@@ -25,7 +25,8 @@ const (
 	SignedIn = "signed-in" // any signed-in actor, about themselves
 )
 
-// Route declares one operation. Every field but Status and Description is required.
+// Route declares one operation. Every field but Status, Description and
+// CrossSite is required.
 type Route struct {
 	Method, Path string
 	Summary      string
@@ -35,6 +36,8 @@ type Route struct {
 	Permission string
 	// Status of success; 0 means 200, or 204 when there is no answer.
 	Status int
+	// CrossSite routes are called by other sites; only raw ones can be.
+	CrossSite bool
 }
 
 // API collects routes into a mux and an OpenAPI 3.1 document at /v1/openapi.json.
@@ -44,6 +47,8 @@ type API struct {
 	logger *slog.Logger
 	routes []Route
 	domain string // of the route that is being declared
+	// crossSite are patterns of routes that other sites call.
+	crossSite map[string]bool
 }
 
 // problems makes huma answer with our problem documents, once for the process.
@@ -55,7 +60,7 @@ func New(version string, logger *slog.Logger) *API {
 	cfg := huma.DefaultConfig("Nimbus", version)
 	cfg.OpenAPIPath = "/v1/openapi"
 	cfg.DocsPath, cfg.SchemasPath, cfg.CreateHooks = "", "", nil
-	a := &API{mux: http.NewServeMux(), logger: logger}
+	a := &API{mux: http.NewServeMux(), logger: logger, crossSite: map[string]bool{}}
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", a.schemaName)
 	cfg.Info.Description = "The control plane for Proxmox VE."
 	a.huma = humago.New(a.mux, cfg)

@@ -4,6 +4,7 @@ package api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type Config struct {
 	Identity    *identity.Service
 	Permissions *permission.Service
 	Tenants     *tenancy.Service
+	Federation  *identity.Federation
+	Logger      *slog.Logger
 	Appliance   func() Appliance
 	// BreakGlass returns the open emergency session, or nil.
 	BreakGlass func(ctx context.Context) any
@@ -96,6 +99,7 @@ func Register(a *web.API, cfg Config) {
 	registerServiceAccounts(a, h)
 	registerInvitations(a, h)
 	registerMFA(a, h)
+	registerFederation(a, h)
 }
 
 type sessionAnswer struct {
@@ -173,9 +177,15 @@ func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, erro
 	return answer, nil
 }
 
-func (h handlers) signOut(ctx context.Context, _ *web.None) (web.None, error) {
+type signOutAnswer struct {
+	Redirect string `json:"redirect,omitempty" doc:"Where to sign out at the sign-in provider too."`
+}
+
+func (h handlers) signOut(ctx context.Context, _ *web.None) (signOutAnswer, error) {
 	web.SetCookie(ctx, cookie("", -1))
-	return web.None{}, h.Identity.SignOut(ctx)
+	web.NoStore(ctx)
+	at := h.Federation.SignOutURL(ctx)
+	return signOutAnswer{at}, h.Identity.SignOut(ctx)
 }
 
 type useTenantInput struct {
