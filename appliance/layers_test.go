@@ -28,6 +28,7 @@ var inner = map[string]string{
 	"breakglass/hsm":                             "breakglass",
 	"identity/oidc":                              "",
 	"identity/oidc/oidctest":                     "",
+	"identity/oidc/oidctest/op":                  "",
 	"identity/saml":                              "",
 	"identity/saml/samltest":                     "",
 	"breakglass/hsm/hsmtest":                     "breakglass",

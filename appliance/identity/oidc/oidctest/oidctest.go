@@ -283,13 +283,20 @@ func (i *Issuer) LogoutToken() (header, claims Claims) {
 	}
 }
 
-// OP is a real issuer with a page that asks for name and password. Its person
-// is test-user2 (subject id2) with the password "verysecure".
+// OP is a real issuer with a page that asks for name and password, until the
+// test ends. Its person is test-user2 (subject id2, test-user2@zitadel.ch) with
+// the password "verysecure".
 func OP(t testing.TB, redirectURI string) *httptest.Server {
 	t.Helper()
+	server := StartOP(redirectURI)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// StartOP is OP for programs; the caller closes it.
+func StartOP(redirectURI string) *httptest.Server {
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
-	t.Cleanup(server.Close)
 	store := storage.NewStorageWithClients(storage.NewUserStore(server.URL), map[string]*storage.Client{
 		ClientID: storage.WebClient(ClientID, ClientSecret, redirectURI),
 	})
