@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -42,12 +43,15 @@ type Config struct {
 	AppDSN   string // as nimbus_app
 	OwnerDSN string // as nimbus_owner: migrations and new tenants
 	MaxConns int32  // of the application's pool; 0 means 12
-	Logger   *slog.Logger
+	// MaxTenants is how many tenants a connection may touch before it is
+	// replaced; 0 means 64.
+	MaxTenants int
+	Logger     *slog.Logger
 }
 
 // DB is the application's database.
 type DB struct {
-	app    *pgxpool.Pool
+	app    *pool
 	owner  *pgxpool.Pool
 	logger *slog.Logger
 }
@@ -61,13 +65,16 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 12
 	}
-	app, err := openPool(ctx, cfg.AppDSN, cfg.MaxConns)
+	if cfg.MaxTenants == 0 {
+		cfg.MaxTenants = maxTenants
+	}
+	app, err := openPool(ctx, cfg.AppDSN, cfg.MaxConns, cfg.MaxTenants)
 	if err != nil {
 		return nil, err
 	}
-	owner, err := openPool(ctx, cfg.OwnerDSN, 2)
+	owner, err := openOwner(ctx, cfg.OwnerDSN)
 	if err != nil {
-		app.Close()
+		app.close()
 		return nil, err
 	}
 	d := &DB{app: app, owner: owner, logger: cfg.Logger}
@@ -78,28 +85,23 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return d, nil
 }
 
-func openPool(ctx context.Context, dsn string, size int32) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(dsn)
+// openOwner is the pool of the few connections that change schemas.
+func openOwner(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+	cfg, err := poolConfig(dsn)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "The database address cannot be read.")
+		return nil, err
 	}
-	cfg.MaxConns = size
-	cfg.MinConns = 0
-	cfg.MaxConnIdleTime = 2 * time.Minute
-	cfg.MaxConnLifetime = 30 * time.Minute
-	// The same text means another table in each tenant: cache only what the
-	// parameters look like, and keep no plans on the server.
-	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	cfg.MaxConns = migrators + 1
+	owner, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "The database cannot be reached.")
 	}
-	return pool, nil
+	return owner, nil
 }
 
 // Ready is nil when the database answers, else fault.Unavailable.
 func (d *DB) Ready(ctx context.Context) error {
-	if err := d.app.Ping(ctx); err != nil {
+	if err := d.app.ping(ctx); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "The database does not answer.")
 	}
 	return nil
@@ -107,7 +109,7 @@ func (d *DB) Ready(ctx context.Context) error {
 
 // Close ends all connections. A second Close does nothing.
 func (d *DB) Close() {
-	d.app.Close()
+	d.app.close()
 	d.owner.Close()
 }
 
@@ -206,6 +208,7 @@ type transaction struct {
 
 // state is what the nested scopes of one transaction share.
 type state struct {
+	lease    *lease
 	onCommit []func()
 	failed   error
 }
@@ -214,16 +217,35 @@ func (d *DB) run(ctx context.Context, s scope, fn func(ctx context.Context) erro
 	if outer, ok := ctx.Value(txKey{}).(*transaction); ok {
 		return outer.nested(ctx, s, fn)
 	}
-	tx, err := d.app.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin; " + s.use()})
+	t, err := d.begin(ctx, s)
 	if err != nil {
 		return Fault(err)
 	}
-	t := &transaction{tx: tx, scope: s, state: &state{}}
 	defer t.rollback(ctx)
 	if err := fn(context.WithValue(ctx, txKey{}, t)); err != nil {
 		return Fault(err)
 	}
 	return t.commit(ctx)
+}
+
+// begin takes a connection that knows the scope's tenant, or the actor's when
+// the scope is the provider level: what follows is mostly about that one.
+func (d *DB) begin(ctx context.Context, s scope) (*transaction, error) {
+	tenant := s.tenant
+	if a, ok := actor.From(ctx); ok && tenant.IsZero() {
+		tenant = a.TenantID
+	}
+	l, err := d.app.acquire(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	l.touch(s.tenant)
+	tx, err := l.conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin; " + s.use()})
+	if err != nil {
+		l.release()
+		return nil, err
+	}
+	return &transaction{tx: tx, scope: s, state: &state{lease: l}}, nil
 }
 
 // commit refuses when a nested scope failed, even if its error was dropped on
@@ -232,7 +254,9 @@ func (t *transaction) commit(ctx context.Context) error {
 	if t.state.failed != nil {
 		return t.state.failed
 	}
-	if err := t.tx.Commit(ctx); err != nil {
+	err := t.tx.Commit(ctx)
+	t.state.lease.release()
+	if err != nil {
 		return Fault(err)
 	}
 	for _, after := range t.state.onCommit {
@@ -247,6 +271,7 @@ func (t *transaction) rollback(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_ = t.tx.Rollback(ctx)
+	t.state.lease.release()
 }
 
 // nested runs fn in the scope asked for and comes back to the surrounding one.
@@ -277,6 +302,9 @@ func (t *transaction) nested(ctx context.Context, s scope, fn func(ctx context.C
 }
 
 func (t *transaction) take(ctx context.Context, s scope) error {
+	if s.role != coreRole {
+		t.state.lease.touch(s.tenant)
+	}
 	_, err := t.tx.Exec(ctx, s.use(), pgx.QueryExecModeSimpleProtocol)
 	return Fault(err)
 }

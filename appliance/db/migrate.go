@@ -7,12 +7,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
@@ -108,10 +110,19 @@ grant select on core.schema_migration to nimbus_core`
 // migrationLock is the advisory lock that lets one node migrate at a time.
 const migrationLock = 0x6e696d627573
 
+const (
+	// migrators is how many tenants are migrated at a time.
+	migrators = 4
+	// migratedPerConn is after how many tenants a migrator dials anew, because a
+	// backend never forgets the tables that it has seen.
+	migratedPerConn = 50
+)
+
 // Migrate brings the core schema and every tenant's schema to the newest
-// version. Each scope moves in one transaction, so that a kill leaves it at
-// the old or the new version and the next start goes on. A history newer than
-// this binary, or an edited migration, is refused with fault.Conflict.
+// version, several tenants at a time. Each scope moves in one transaction, so
+// that a kill leaves it at the old or the new version and the next start goes
+// on. A history newer than this binary, or an edited migration, is refused
+// with fault.Conflict before anything is changed.
 func (d *DB) Migrate(ctx context.Context, history []Migration) error {
 	conn, err := d.owner.Acquire(ctx)
 	if err != nil {
@@ -125,67 +136,121 @@ func (d *DB) Migrate(ctx context.Context, history []Migration) error {
 	if _, err := conn.Exec(ctx, historyTable, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return Fault(err)
 	}
-	scopes, err := migrationScopes(ctx, conn.Conn())
-	if err != nil {
+	steps, err := pendingSteps(ctx, conn.Conn(), history)
+	if err != nil || len(steps) == 0 {
 		return err
 	}
-	for _, s := range scopes {
-		if err := d.migrateScope(ctx, conn.Conn(), s, history); err != nil {
+	if steps[0].scope == CoreSchema {
+		if err := migrateScope(ctx, conn.Conn(), steps[0]); err != nil {
+			return err
+		}
+		steps = steps[1:]
+	}
+	d.logger.Info("migrating tenants", "tenants", len(steps))
+	return d.migrateTenants(ctx, steps)
+}
+
+// step is what one scope lacks.
+type step struct {
+	scope   string
+	pending []Migration
+}
+
+// pendingSteps lists the scopes that lack something, core first.
+func pendingSteps(ctx context.Context, conn *pgx.Conn, history []Migration) ([]step, error) {
+	rows, _ := conn.Query(ctx, `select scope, version, sum from core.schema_migration`)
+	type row struct{ Scope, Version, Sum string }
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+	if err != nil {
+		return nil, Fault(err)
+	}
+	applied := map[string]map[string]string{CoreSchema: {}}
+	for _, r := range all {
+		if applied[r.Scope] == nil {
+			applied[r.Scope] = map[string]string{}
+		}
+		applied[r.Scope][r.Version] = r.Sum
+	}
+	var steps []step
+	for _, scope := range slices.Sorted(maps.Keys(applied)) { // core sorts before tenant_…
+		pending, err := pendingMigrations(applied[scope], history)
+		if err != nil {
+			return nil, err
+		}
+		if len(pending) > 0 {
+			steps = append(steps, step{scope, pending})
+		}
+	}
+	return steps, nil
+}
+
+// migrateTenants runs the steps on a few connections; the first failure stops
+// all, and what was not reached keeps its old version.
+func (d *DB) migrateTenants(ctx context.Context, steps []step) error {
+	size := max(1, min(migratedPerConn, len(steps)/migrators))
+	todo := make(chan []step, len(steps)/size+1)
+	for batch := range slices.Chunk(steps, size) {
+		todo <- batch
+	}
+	close(todo)
+	g, ctx := errgroup.WithContext(ctx)
+	for range migrators {
+		g.Go(func() error {
+			for batch := range todo {
+				if err := d.migrateBatch(ctx, batch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// migrateBatch runs steps on one connection and closes it.
+func (d *DB) migrateBatch(ctx context.Context, batch []step) error {
+	conn, err := d.owner.Acquire(ctx)
+	if err != nil {
+		return Fault(err)
+	}
+	own := conn.Hijack()
+	defer own.Close(context.WithoutCancel(ctx))
+	for _, s := range batch {
+		if err := migrateScope(ctx, own, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// migrationScopes lists core first and then every tenant's schema.
-func migrationScopes(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	rows, _ := conn.Query(ctx, `select distinct scope from core.schema_migration where scope <> 'core' order by 1`)
-	tenants, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return append([]string{CoreSchema}, tenants...), Fault(err)
-}
-
-func (d *DB) migrateScope(ctx context.Context, conn *pgx.Conn, scope string, history []Migration) error {
-	pending, err := pendingMigrations(ctx, conn, scope, history)
-	if err != nil || len(pending) == 0 {
+func migrateScope(ctx context.Context, conn *pgx.Conn, s step) error {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, scopeSQL(s.scope, s.pending), pgx.QueryExecModeSimpleProtocol)
 		return err
+	})
+	if f := Fault(err); f == nil || fault.Is(f, fault.Unavailable) || ctx.Err() != nil {
+		return f
 	}
-	d.logger.Info("migrating", "scope", scope, "migrations", len(pending))
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return Fault(err)
-	}
-	defer tx.Rollback(context.WithoutCancel(ctx))
-	if _, err := tx.Exec(ctx, scopeSQL(scope, pending), pgx.QueryExecModeSimpleProtocol); err != nil {
-		return fault.Wrap(fault.Internal, err, "The database schema %s could not be brought up to date; it is unchanged.", scope)
-	}
-	return Fault(tx.Commit(ctx))
+	return fault.Wrap(fault.Internal, err, "The database schema %s could not be brought up to date; it is unchanged.", s.scope)
 }
 
-// pendingMigrations compares what was applied with the history.
-func pendingMigrations(ctx context.Context, conn *pgx.Conn, scope string, history []Migration) ([]Migration, error) {
-	rows, _ := conn.Query(ctx, `select version, sum from core.schema_migration where scope = $1`, scope)
-	type row struct{ Version, Sum string }
-	applied, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
-	if err != nil {
-		return nil, Fault(err)
-	}
-	sums := map[string]string{}
-	for _, a := range applied {
-		sums[a.Version] = a.Sum
-	}
+// pendingMigrations compares what was applied to a scope with the history.
+func pendingMigrations(applied map[string]string, history []Migration) ([]Migration, error) {
+	unknown := len(applied)
 	var pending []Migration
 	for _, m := range history {
-		sum, done := sums[m.Version]
+		sum, done := applied[m.Version]
 		if done && sum != m.Sum {
 			return nil, fault.New(fault.Conflict, "Migration %s_%s was edited after it was applied. Install the release that made this database.", m.Version, m.Name)
 		}
-		if !done {
+		if done {
+			unknown--
+		} else {
 			pending = append(pending, m)
 		}
-		delete(sums, m.Version)
 	}
-	if len(sums) > 0 {
-		return nil, fault.New(fault.Conflict, "This database was made by a newer Nimbus (%d unknown migrations). Install that release again; going back is not possible.", len(sums))
+	if unknown > 0 {
+		return nil, fault.New(fault.Conflict, "This database was made by a newer Nimbus (%d unknown migrations). Install that release again; going back is not possible.", unknown)
 	}
 	return pending, nil
 }
