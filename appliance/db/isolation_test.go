@@ -313,7 +313,7 @@ func TestRobustness24ManyTenants(t *testing.T) {
 		t.Fatalf("%d of %d are migrated, %d by half", before, count, halves)
 	}
 	began := time.Now()
-	must(t, d.Migrate(t.Context(), later))
+	must(t, reopen(t, dsn, conns, limit).Migrate(t.Context(), later)) // the next start
 	if after := migrated(t.Context(), watch); after != count {
 		t.Errorf("%d of %d are migrated", after, count)
 	}

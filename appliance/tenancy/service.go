@@ -3,44 +3,102 @@ package tenancy
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"net"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/db"
+	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
 
 // Permissions of this domain.
 const (
-	ReadTenant     = "tenancy:tenant:read"
-	CreateTenant   = "tenancy:tenant:create"
-	ReadSettings   = "tenancy:settings:read"
-	UpdateSettings = "tenancy:settings:update"
+	ReadTenant        = "tenancy:tenant:read"
+	CreateTenant      = "tenancy:tenant:create"
+	UpdateTenant      = "tenancy:tenant:update"
+	MoveTenant        = "tenancy:tenant:move"
+	SuspendTenant     = "tenancy:tenant:suspend"
+	DeleteTenant      = "tenancy:tenant:delete"
+	RestoreTenant     = "tenancy:tenant:restore"
+	PurgeTenant       = "tenancy:tenant:purge"
+	ExportTenant      = "tenancy:tenant:export"
+	ReadSettings      = "tenancy:settings:read"
+	UpdateSettings    = "tenancy:settings:update"
+	ReadQuota         = "tenancy:quota:read"
+	UpdateQuota       = "tenancy:quota:update"
+	ReadDomain        = "tenancy:domain:read"
+	CreateDomain      = "tenancy:domain:create"
+	DeleteDomain      = "tenancy:domain:delete"
+	ReadCompartment   = "tenancy:compartment:read"
+	CreateCompartment = "tenancy:compartment:create"
+	UpdateCompartment = "tenancy:compartment:update"
+	MoveCompartment   = "tenancy:compartment:move"
+	DeleteCompartment = "tenancy:compartment:delete"
 )
 
-// Config is what the service needs.
+// Config is what the service needs. The functions after Seed are what other
+// domains add; each may be nil, and what it would do is then not done.
 type Config struct {
 	DB      *db.DB
 	History []db.Migration
 	Audit   *audit.Service
 	Check   actor.Check
+	Events  *event.Bus
 	Logger  *slog.Logger
 	// Seed writes what every new tenant begins with, such as its system roles.
 	// It may run twice.
 	Seed func(ctx context.Context, tenant id.ID) error
+	// Workflows is the workflow engine; nil while there is none.
+	Workflows func() Workflows
+	// Fresh fails with fault.StepUp unless the person proved themselves within
+	// that time.
+	Fresh func(ctx context.Context, within time.Duration) error
+	// Usage counts, in a transaction of a tenant, what exists of each kind and
+	// what is being created. Compartments are counted here.
+	Usage map[QuotaKind]func(ctx context.Context) (int64, error)
+	// Checklist answers, in a transaction of a tenant, whether a point of the
+	// completion checklist is done. Domains and quotas are answered here.
+	Checklist map[string]func(ctx context.Context, tenant id.ID) (bool, error)
+	// Onboard makes the parts of a new tenant that belong to other domains.
+	Onboard Onboard
+	// Purge removes what other domains keep of a tenant outside its schema and
+	// the rows of the core schema, such as schedules, files and caches. Each may
+	// run twice, also for a tenant that is gone.
+	Purge []func(ctx context.Context, tenant id.ID) error
+	// RightsChanged tells that rights which depend on compartments are stale.
+	// It is called in the transaction of the tenant.
+	RightsChanged func(ctx context.Context, tenant id.ID) error
+	// LookupTXT asks the DNS; nil is the system's resolver.
+	LookupTXT func(ctx context.Context, name string) ([]string, error)
 }
 
 // Service makes and lists tenants.
 type Service struct {
 	Config
-	store store
-	root  atomic.Pointer[Tenant]
+	store   store
+	root    atomic.Pointer[Tenant]
+	exports chan struct{} // one token for each export that may run
 }
 
 // New returns a service; Load tells it the root tenant.
-func New(cfg Config) *Service { return &Service{Config: cfg} }
+func New(cfg Config) *Service {
+	if cfg.LookupTXT == nil {
+		cfg.LookupTXT = net.DefaultResolver.LookupTXT
+	}
+	s := &Service{Config: cfg, exports: make(chan struct{}, maxExports)}
+	s.Usage = maps.Clone(cfg.Usage)
+	if s.Usage == nil {
+		s.Usage = map[QuotaKind]func(context.Context) (int64, error){}
+	}
+	s.Usage[Compartments] = s.store.countCompartments
+	return s
+}
 
 // Load reads the root tenant, and finishes or removes tenants whose making was
 // interrupted.
@@ -61,6 +119,9 @@ func (s *Service) Load(ctx context.Context) error {
 		if err == nil {
 			err = s.finish(actor.AsSystem(ctx, "tenancy", id.ID{}), t)
 		}
+	}
+	if err == nil {
+		err = s.dropAbandoned(actor.AsSystem(ctx, "tenancy", id.ID{}))
 	}
 	return err
 }
@@ -96,43 +157,45 @@ func (s *Service) Create(ctx context.Context, t Tenant) (Tenant, error) {
 	if err := s.Check(ctx, CreateTenant); err != nil {
 		return Tenant{}, err
 	}
-	t.ID, t.IsRoot, t.Status = id.New(), false, Creating
-	if t.ParentID.IsZero() {
-		t.ParentID = a.TenantID
-	}
-	if t, err = t.valid(); err != nil {
-		return Tenant{}, err
-	}
-	if err := s.mayBePlaced(ctx, a, t); err != nil {
+	if t, err = s.planned(ctx, a, t); err != nil {
 		return Tenant{}, err
 	}
 	return s.create(ctx, t)
 }
 
-func (s *Service) mayBePlaced(ctx context.Context, a actor.Actor, t Tenant) error {
-	if _, err := s.get(ctx, a, t.ParentID); err != nil {
-		return err
+// planned is a new tenant, not yet made, at a place where it may be.
+func (s *Service) planned(ctx context.Context, a actor.Actor, t Tenant) (Tenant, error) {
+	t.ID, t.IsRoot, t.Status = id.New(), false, Creating
+	if t.ParentID.IsZero() {
+		t.ParentID = a.TenantID
 	}
-	return s.DB.Core(ctx, func(ctx context.Context) error {
-		depth, err := s.store.depth(ctx, t.ParentID)
-		if err == nil && depth >= MaxDepth {
-			err = fault.BadField("body.parent_id", "There are three levels: provider, tenant and sub-tenant. Choose a parent further up.")
-		}
-		return err
-	})
+	t, err := t.valid()
+	if err != nil {
+		return Tenant{}, err
+	}
+	parent, err := s.get(ctx, a, t.ParentID)
+	if err != nil {
+		return Tenant{}, err
+	}
+	return t, parent.mayHaveChildren()
 }
+
+// mayHaveChildren refuses a parent that is on its way out.
+func (t Tenant) mayHaveChildren() error {
+	if t.Status.gone() {
+		return fault.BadField("body.parent_id", "The tenant %q is deleted. Restore it first, or choose another parent.", t.Name)
+	}
+	return nil
+}
+
+// tooDeep is the answer to a place below the third level.
+var tooDeep = fault.BadField("body.parent_id", "There are three levels: provider, tenant and sub-tenant. Choose a parent further up.")
 
 // create writes the row, makes the schema, seeds it and activates it. When it
 // is interrupted Load goes on; when it fails nothing remains.
 func (s *Service) create(ctx context.Context, t Tenant) (Tenant, error) {
-	if err := s.DB.Core(ctx, func(ctx context.Context) error { return s.store.insert(ctx, t) }); err != nil {
-		if fault.Is(err, fault.Conflict) {
-			return Tenant{}, fault.BadField("body.name", "A tenant with this name exists already.")
-		}
+	if err := s.begin(ctx, t, false); err != nil {
 		return Tenant{}, err
-	}
-	if t.IsRoot {
-		s.root.Store(&t)
 	}
 	if err := s.finish(ctx, t); err != nil {
 		s.undo(context.WithoutCancel(ctx), t)
@@ -141,13 +204,55 @@ func (s *Service) create(ctx context.Context, t Tenant) (Tenant, error) {
 	return s.read(ctx, t.ID)
 }
 
+// begin writes the row. The tree is locked, so that what was checked holds.
+func (s *Service) begin(ctx context.Context, t Tenant, onboarding bool) error {
+	err := s.DB.Core(ctx, func(ctx context.Context) error {
+		if err := s.store.lockTree(ctx); err != nil {
+			return err
+		}
+		if !t.IsRoot {
+			if depth, err := s.store.depth(ctx, t.ParentID); err != nil {
+				return err
+			} else if depth >= MaxDepth {
+				return tooDeep
+			}
+		}
+		if err := s.store.insert(ctx, t, onboarding); err != nil {
+			return nameTaken(err)
+		}
+		return s.store.inheritQuotas(ctx, t.ID)
+	})
+	if err == nil && t.IsRoot {
+		s.root.Store(&t)
+	}
+	return err
+}
+
+// nameTaken puts a conflict of names into words.
+func nameTaken(err error) error {
+	if fault.Is(db.Fault(err), fault.Conflict) {
+		return fault.BadField("body.name", "A tenant with this name exists already in the same place.")
+	}
+	return err
+}
+
 func (s *Service) finish(ctx context.Context, t Tenant) error {
+	if err := s.furnish(ctx, t); err != nil {
+		return err
+	}
+	return s.open(ctx, t)
+}
+
+// furnish makes the schema and what every tenant begins with.
+func (s *Service) furnish(ctx context.Context, t Tenant) error {
 	if err := s.DB.AddTenant(ctx, t.ID, s.History); err != nil {
 		return err
 	}
-	if err := s.Seed(ctx, t.ID); err != nil {
-		return err
-	}
+	return s.Seed(ctx, t.ID)
+}
+
+// open activates the tenant and records that it was made.
+func (s *Service) open(ctx context.Context, t Tenant) error {
 	created := audit.Entry{
 		Event: "tenancy.tenant.created", Priority: audit.Notice,
 		Target: audit.Target{Kind: "tenant", ID: t.ID.String(), Name: t.Name}, After: t,
@@ -156,7 +261,13 @@ func (s *Service) finish(ctx context.Context, t Tenant) error {
 		if err := s.store.activate(ctx, t.ID); err != nil {
 			return err
 		}
+		if err := s.store.reckon(ctx); err != nil {
+			return err
+		}
 		if err := s.Audit.Record(ctx, created); err != nil || t.IsRoot {
+			return err
+		}
+		if err := s.publish(ctx, event.Event{Type: "tenant.created", ID: t.ID, Tenant: t.ParentID, Permission: ReadTenant}, t); err != nil {
 			return err
 		}
 		return s.DB.Tenant(ctx, t.ID, func(ctx context.Context) error { return s.Audit.Record(ctx, created) })
@@ -201,8 +312,14 @@ func (s *Service) Named(ctx context.Context, tenants []id.ID) ([]Tenant, error) 
 	return all, nil
 }
 
-// List returns the actor's tenant and everything below it.
+// List returns the actor's tenant and everything below it that is not deleted.
 func (s *Service) List(ctx context.Context) ([]Tenant, error) {
+	all, err := s.ListAll(ctx)
+	return slices.DeleteFunc(all, func(t Tenant) bool { return t.Status.gone() }), err
+}
+
+// ListAll is List with what is deleted and can still be restored.
+func (s *Service) ListAll(ctx context.Context) ([]Tenant, error) {
 	a, err := actor.Require(ctx)
 	if err != nil {
 		return nil, err
@@ -226,14 +343,7 @@ func (s *Service) below(ctx context.Context, tenant id.ID) ([]Tenant, error) {
 // Get returns the actor's tenant or one below it; any other is
 // fault.NotFound, as if it did not exist.
 func (s *Service) Get(ctx context.Context, tenant id.ID) (Tenant, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return Tenant{}, err
-	}
-	if err := s.Check(ctx, ReadTenant); err != nil {
-		return Tenant{}, err
-	}
-	return s.get(ctx, a, tenant)
+	return s.reach(ctx, ReadTenant, tenant)
 }
 
 func (s *Service) get(ctx context.Context, a actor.Actor, tenant id.ID) (Tenant, error) {
@@ -250,71 +360,4 @@ func (s *Service) get(ctx context.Context, a actor.Actor, tenant id.ID) (Tenant,
 		}
 	}
 	return Tenant{}, fault.New(fault.NotFound, "It does not exist, or it is not yours.")
-}
-
-// Settings returns the settings of the actor's tenant or one below it.
-func (s *Service) Settings(ctx context.Context, tenant id.ID) (Settings, error) {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return Settings{}, err
-	}
-	if err := s.Check(ctx, ReadSettings); err != nil {
-		return Settings{}, err
-	}
-	if _, err := s.get(ctx, a, tenant); err != nil {
-		return Settings{}, err
-	}
-	return s.SettingsOf(ctx, tenant)
-}
-
-// SettingsOf is Settings for services that decide by them; it does not authorise.
-func (s *Service) SettingsOf(ctx context.Context, tenant id.ID) (Settings, error) {
-	var set Settings
-	err := s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		set, err = s.store.settings(ctx, tenant)
-		return err
-	})
-	return set, err
-}
-
-// SetSettings changes the settings of the actor's tenant or one below it.
-func (s *Service) SetSettings(ctx context.Context, tenant id.ID, set Settings) error {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.Check(ctx, UpdateSettings); err != nil {
-		return err
-	}
-	t, err := s.get(ctx, a, tenant)
-	if err != nil {
-		return err
-	}
-	if err := set.validate(); err != nil {
-		return err
-	}
-	return s.DB.Tenant(ctx, tenant, func(ctx context.Context) error {
-		return s.changeSettings(ctx, t, set)
-	})
-}
-
-// changeSettings writes the row at the provider level and the record in the
-// tenant's chain, in one transaction.
-func (s *Service) changeSettings(ctx context.Context, t Tenant, set Settings) error {
-	var before Settings
-	err := s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		if before, err = s.store.settings(ctx, t.ID); err != nil {
-			return err
-		}
-		return s.store.setSettings(ctx, t.ID, set)
-	})
-	if err != nil {
-		return err
-	}
-	return s.Audit.Record(ctx, audit.Entry{
-		Event: "tenancy.settings.updated", Priority: audit.Notice,
-		Target: audit.Target{Kind: "tenant", ID: t.ID.String(), Name: t.Name}, Before: before, After: set,
-	})
 }

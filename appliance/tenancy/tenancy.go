@@ -21,51 +21,38 @@ const MaxDepth = 3
 // Status of a tenant.
 type Status string
 
-// A tenant is Creating until its schema stands; then Active.
+// A tenant is Creating until its schema stands; then Active. Suspended and
+// Deleted hold in effect: a tenant below a suspended one is suspended too. A
+// deleted tenant can be restored until it is Purging.
 const (
-	Creating Status = "creating"
-	Active   Status = "active"
+	Creating  Status = "creating"
+	Active    Status = "active"
+	Suspended Status = "suspended"
+	Deleted   Status = "deleted"
+	Purging   Status = "purging"
 )
+
+// gone is true for tenants that are not listed unless asked for.
+func (s Status) gone() bool { return s == Deleted || s == Purging }
 
 // Tenant is one tenant.
 type Tenant struct {
-	ID           id.ID     `json:"id"`
-	Name         string    `json:"name"`
-	ParentID     id.ID     `json:"parent_id"`
-	IsRoot       bool      `json:"is_root"`
-	Description  string    `json:"description"`
-	ContactEmail string    `json:"contact_email"`
-	Status       Status    `json:"status"`
-	CreatedAt    time.Time `json:"created_at"`
-}
+	ID           id.ID  `json:"id"`
+	Name         string `json:"name"`
+	ParentID     id.ID  `json:"parent_id"`
+	IsRoot       bool   `json:"is_root"`
+	Description  string `json:"description"`
+	ContactEmail string `json:"contact_email"`
+	// Status is what holds in effect, what is above the tenant reckoned in.
+	Status    Status    `json:"status" enum:"creating,active,suspended,deleted,purging"`
+	CreatedAt time.Time `json:"created_at"`
+	// SuspendedReason is set when the tenant itself was suspended.
+	SuspendedReason string `json:"suspended_reason"`
+	// DeletedAt and PurgeAt are set when the tenant itself was deleted.
+	DeletedAt *time.Time `json:"deleted_at"`
+	PurgeAt   *time.Time `json:"purge_at"`
 
-// ApprovalPolicy says who may approve a deployment.
-type ApprovalPolicy string
-
-// The approval policies.
-const (
-	SecondPerson ApprovalPolicy = "second_person" // somebody else than who asked
-	ConfirmSelf  ApprovalPolicy = "confirm_self"  // who asked may, after signing in again
-)
-
-// Settings of a tenant.
-type Settings struct {
-	ApprovalPolicy ApprovalPolicy `json:"approval_policy" enum:"second_person,confirm_self"`
-}
-
-// withDefaults fills what was never set.
-func (s Settings) withDefaults() Settings {
-	if s.ApprovalPolicy == "" {
-		s.ApprovalPolicy = SecondPerson
-	}
-	return s
-}
-
-func (s Settings) validate() error {
-	if s.ApprovalPolicy != SecondPerson && s.ApprovalPolicy != ConfirmSelf {
-		return fault.BadField("body.approval_policy", "The approval policy is second_person or confirm_self.")
-	}
-	return nil
+	suspended bool // itself
 }
 
 // valid trims and checks what a person entered.

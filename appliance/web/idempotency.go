@@ -185,6 +185,8 @@ func (c *capture) Write(p []byte) (int, error) {
 	if c.kept.status == 0 {
 		c.WriteHeader(http.StatusOK)
 	}
-	c.kept.body = append(c.kept.body, p...)
+	if !c.secret { // it may be as large as a whole export
+		c.kept.body = append(c.kept.body, p...)
+	}
 	return c.ResponseWriter.Write(p)
 }
