@@ -167,10 +167,7 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
 	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, IsRoot: isRoot})
-	c.Tenants = tenancy.New(tenancy.Config{
-		DB: d, History: history, Audit: c.Audit, Check: check, Logger: log,
-		Seed: func(ctx context.Context, t id.ID) error { return c.Permissions.Seed(ctx, t) },
-	})
+	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
 	c.Permissions = permission.New(permission.Config{DB: d, Audit: c.Audit, Events: c.Events, Logger: log, IsRoot: isRoot,
 		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
 			return c.Identity.Keep(ctx, holder, role)
@@ -298,6 +295,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	if err := identity.ScheduleFederation(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
+		return err
+	}
+	if err := tenancy.Schedule(ctx, client.ScheduleClient()); err != nil {
 		return err
 	}
 	if err := c.Deployments.Resume(ctx); err != nil {

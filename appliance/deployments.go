@@ -11,6 +11,7 @@ import (
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/id"
 	"nimbus/appliance/provider"
+	"nimbus/appliance/tenancy"
 )
 
 // newDeployments builds the approvals and the deployments over the engine and
@@ -32,6 +33,7 @@ func (a *Appliance) newDeployments(c *Core, providers *provider.Service, client 
 		Environment: func(ctx context.Context, tenant, connection id.ID) (map[string]string, error) {
 			return a.environment(ctx, providers, tenant, connection)
 		},
+		Quota:  func(ctx context.Context) error { return c.Tenants.Reserve(ctx, tenancy.Stacks, 1) },
 		Engine: engine{c.engine}, Guests: providers, Workflows: client, Logger: a.cfg.Logger,
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
+	"nimbus/appliance/tenancy"
 )
 
 // workers polls Temporal for the workflows and activities of all domains.
@@ -44,6 +45,7 @@ func (w *workers) Start(context.Context) error {
 
 // register has one line per domain.
 func register(r worker.Registry, c *Core) {
+	tenancy.Register(r, c.Tenants)
 	provider.Register(r, c.Provider)
 	deployment.Register(r, c.Deployments)
 	identity.RegisterFederation(r, c.Federation)

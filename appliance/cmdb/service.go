@@ -195,6 +195,12 @@ func (s *Service) MarkStale(ctx context.Context, tenant, connection id.ID) error
 	return s.publish(ctx, tenant, Updated{ConnectionID: connection, Stale: true})
 }
 
+// GuestUsage adds up what the guests have that the transaction's tenant made
+// itself: how many, their cores, and bytes of memory and disk.
+func (s *Service) GuestUsage(ctx context.Context) (guests, cores, memory, disk int64, err error) {
+	return s.store.guestUsage(ctx)
+}
+
 // Forget calls everything behind a connection gone, for the reason given. It
 // runs in the tenant's transaction and leaves the audit record to its caller.
 func (s *Service) Forget(ctx context.Context, tenant, connection id.ID, because string) (int, error) {

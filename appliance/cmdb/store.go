@@ -161,6 +161,13 @@ func texts(ids []id.ID) []string {
 }
 
 // forget removes everything behind a connection.
+func (store) guestUsage(ctx context.Context) (guests, cores, memory, disk int64, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*), coalesce(sum((properties->>'cores')::numeric), 0)::bigint,
+		coalesce(sum((properties->>'memory_bytes')::numeric), 0)::bigint, coalesce(sum((properties->>'disk_bytes')::numeric), 0)::bigint
+		from ci where kind in ('vm', 'container') and managed and deleted_at is null`).Scan(&guests, &cores, &memory, &disk)
+	return guests, cores, memory, disk, err
+}
+
 func (store) forget(ctx context.Context, connection id.ID, because string) ([]id.ID, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `update ci set deleted_at = now(), deleted_because = $2
 		where connection_id = $1 and deleted_at is null returning id`, connection, because)

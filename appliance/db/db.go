@@ -44,7 +44,7 @@ type Config struct {
 	OwnerDSN string // as nimbus_owner: migrations and new tenants
 	MaxConns int32  // of the application's pool; 0 means 12
 	// MaxTenants is how many tenants a connection may touch before it is
-	// replaced; 0 means 64.
+	// replaced; 0 means 40.
 	MaxTenants int
 	Logger     *slog.Logger
 }

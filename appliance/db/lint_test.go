@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -22,10 +23,20 @@ import (
 	"nimbus/appliance/web"
 )
 
+// domains have tables.
+var domains = []fs.FS{
+	web.Migrations, audit.Migrations, tenancy.Migrations, permission.Migrations, identity.Migrations,
+	breakglass.Migrations, cmdb.Migrations, provider.Migrations, approval.Migrations, deployment.Migrations,
+}
+
 // openAll returns a database with the tables of every domain.
-func openAll(t testing.TB) (*db.DB, []db.Migration, string) {
-	return dbtest.OpenDSN(t, web.Migrations, audit.Migrations, tenancy.Migrations, permission.Migrations, identity.Migrations,
-		breakglass.Migrations, cmdb.Migrations, provider.Migrations, approval.Migrations, deployment.Migrations)
+func openAll(t testing.TB) (*db.DB, []db.Migration, string) { return dbtest.OpenDSN(t, domains...) }
+
+func allMigrations(t testing.TB) []db.Migration {
+	t.Helper()
+	history, err := db.ReadMigrations(domains...)
+	must(t, err)
+	return history
 }
 
 func connect(t testing.TB, dsn string) *pgx.Conn {

@@ -27,7 +27,7 @@ import (
 //go:embed migrations/*.sql
 var Migrations embed.FS
 
-// Config is what the service needs. Everything but Logger and Now is required.
+// Config is what the service needs. Everything but Quota, Logger and Now is required.
 type Config struct {
 	DB        *db.DB
 	Audit     *audit.Service
@@ -46,8 +46,11 @@ type Config struct {
 	Engine      Engine
 	Guests      Guests
 	Workflows   Workflows
-	Logger      *slog.Logger
-	Now         func() time.Time
+	// Quota makes sure that the context's tenant may have one more stack, in the
+	// transaction that makes it.
+	Quota  func(ctx context.Context) error
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // Service keeps stacks and runs deployments.
@@ -112,6 +115,11 @@ func (s *Service) CreateStack(ctx context.Context, in Stack) (Stack, error) {
 		return Stack{}, err
 	}
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
+		if s.Quota != nil {
+			if err := s.Quota(ctx); err != nil {
+				return err
+			}
+		}
 		if err := s.store.insertStack(ctx, st); err != nil {
 			return err
 		}
@@ -119,6 +127,9 @@ func (s *Service) CreateStack(ctx context.Context, in Stack) (Stack, error) {
 	})
 	return masked(st), err
 }
+
+// CountStacks counts the stacks of the transaction's tenant.
+func (s *Service) CountStacks(ctx context.Context) (int64, error) { return s.store.countStacks(ctx) }
 
 // UpdateStack changes a stack whose version is in.Version. Secrets sent as Mask
 // stay. It returns fault.Conflict when the version is stale or a deployment is

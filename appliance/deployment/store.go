@@ -31,6 +31,11 @@ func (store) insertStack(ctx context.Context, s Stack) error {
 	return taken(err, "A stack with the name %q exists already. Choose another name.", s.Name)
 }
 
+func (store) countStacks(ctx context.Context) (n int64, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from stack where deleted_at is null`).Scan(&n)
+	return n, err
+}
+
 // updateStack stores what a person can change and raises the version. It
 // returns fault.Conflict when the version is not the stored one.
 func (store) updateStack(ctx context.Context, s Stack, version int) error {

@@ -149,6 +149,29 @@ func (s *Service) unschedule(ctx context.Context, connection id.ID) {
 	}
 }
 
+// PurgeTenant ends what runs for the connections of a tenant that is being
+// removed: their clients and schedules. It may run twice.
+func (s *Service) PurgeTenant(ctx context.Context, tenant id.ID) error {
+	var owners []owner
+	err := s.cfg.DB.Core(ctx, func(ctx context.Context) (err error) {
+		owners, err = s.store.owners(ctx)
+		return err
+	})
+	for _, o := range owners {
+		if o.Tenant == tenant {
+			s.clients.drop(o.Connection)
+			s.unschedule(ctx, o.Connection)
+		}
+	}
+	return err
+}
+
+// CountConnections counts the connections of the transaction's tenant.
+func (s *Service) CountConnections(ctx context.Context) (int, error) {
+	all, err := s.store.connections(ctx)
+	return len(all), err
+}
+
 // startCollect starts a collection beside the schedule's. One that was asked
 // for and still runs is enough.
 func (s *Service) startCollect(ctx context.Context, tenant, connection id.ID) error {

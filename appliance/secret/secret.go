@@ -167,6 +167,14 @@ func (k *Keyring) unwrap(ctx context.Context, tenant id.ID, w WrappedKey) (dataK
 	return key, nil
 }
 
+// Forget drops the open key of a tenant that is gone. One that comes again
+// under its id gets a key of its own.
+func (k *Keyring) Forget(tenant id.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.open, tenant)
+}
+
 // Reveal returns a tenant's data key itself, for escrow to a new recovery kit.
 func (k *Keyring) Reveal(ctx context.Context, tenant id.ID, w WrappedKey) ([]byte, error) {
 	return k.root.Unwrap(ctx, w.Wrapped, additional(tenant, "data key"))

@@ -57,20 +57,21 @@ func (s *Service) Export(ctx context.Context, tenant id.ID) (Tenant, func(ctx co
 	if err := s.fresh(ctx, exportFresh); err != nil {
 		return Tenant{}, nil, err
 	}
-	err = s.change(ctx, t, change{
-		do:    func(context.Context) error { return nil },
-		entry: func() audit.Entry { return audit.Entry{Event: "tenancy.tenant.exported", Priority: audit.Warning} },
-		above: true,
-	})
-	if err != nil {
-		return Tenant{}, nil, err
-	}
 	select {
 	case s.exports <- struct{}{}:
 	default:
 		f := fault.New(fault.TooMany, "%d exports are running. Try again when one is done.", maxExports)
 		f.RetryAfter = time.Minute
 		return Tenant{}, nil, f
+	}
+	err = s.change(ctx, t, change{
+		do:    func(context.Context) error { return nil },
+		entry: func() audit.Entry { return audit.Entry{Event: "tenancy.tenant.exported", Priority: audit.Warning} },
+		above: true,
+	})
+	if err != nil {
+		<-s.exports
+		return Tenant{}, nil, err
 	}
 	return t, func(ctx context.Context, w io.Writer) error {
 		defer func() { <-s.exports }()

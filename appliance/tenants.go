@@ -1,0 +1,61 @@
+package appliance
+
+import (
+	"context"
+	"log/slog"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/db"
+	"nimbus/appliance/id"
+	"nimbus/appliance/tenancy"
+)
+
+// tenancy is what the lowest of the domains gets of those above it, which are
+// built after it: each is asked when it is needed.
+func (c *Core) tenancy(d *db.DB, history []db.Migration, check actor.Check, log *slog.Logger) tenancy.Config {
+	return tenancy.Config{
+		DB: d, History: history, Audit: c.Audit, Check: check, Events: c.Events, Logger: log,
+		Seed:      func(ctx context.Context, t id.ID) error { return c.Permissions.Seed(ctx, t) },
+		Workflows: func() tenancy.Workflows { return c.client },
+		Usage: map[tenancy.QuotaKind]func(context.Context) (int64, error){
+			tenancy.Stacks:    func(ctx context.Context) (int64, error) { return c.Deployments.CountStacks(ctx) },
+			tenancy.Guests:    c.guests(func(guests, _, _, _ int64) int64 { return guests }),
+			tenancy.VCPU:      c.guests(func(_, cores, _, _ int64) int64 { return cores }),
+			tenancy.MemoryMiB: c.guests(func(_, _, memory, _ int64) int64 { return memory >> 20 }),
+			tenancy.DiskGiB:   c.guests(func(_, _, _, disk int64) int64 { return disk >> 30 }),
+		},
+		Checklist: map[string]func(context.Context, id.ID) (bool, error){
+			tenancy.CheckConnection: func(ctx context.Context, _ id.ID) (bool, error) {
+				n, err := c.Provider.CountConnections(ctx)
+				return n > 0, err
+			},
+			tenancy.CheckFirstStack: func(ctx context.Context, _ id.ID) (bool, error) {
+				n, err := c.Deployments.CountStacks(ctx)
+				return n > 0, err
+			},
+		},
+		Purge: []func(context.Context, id.ID) error{c.purgeTenant},
+	}
+}
+
+// purgeTenant removes what is kept of a tenant outside the database. While the
+// appliance starts, when an onboarding that was interrupted is undone, there is
+// nothing of it yet.
+func (c *Core) purgeTenant(ctx context.Context, t id.ID) error {
+	if c.Provider == nil {
+		return nil
+	}
+	c.Keyring.Forget(t)
+	if err := c.Provider.PurgeTenant(ctx, t); err != nil {
+		return err
+	}
+	return c.engine.RemoveProject("tenant-" + t.Hex())
+}
+
+// guests counts what the tenant's own guests have.
+func (c *Core) guests(pick func(guests, cores, memory, disk int64) int64) func(context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
+		guests, cores, memory, disk, err := c.CMDB.GuestUsage(ctx)
+		return pick(guests, cores, memory, disk), err
+	}
+}
