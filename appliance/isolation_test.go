@@ -124,7 +124,9 @@ func second(t *testing.T, a *appliancetest.Appliance) (id.ID, *appliancetest.Cli
 var parameter = regexp.MustCompile(`\{[a-z_]+\}`)
 
 // own are routes whose parameter names nothing that another tenant could have.
-var own = map[string]string{}
+var own = map[string]string{
+	"/v1/audit/records/{sequence}": "a place in the chain of one's own tenant",
+}
 
 // foreign makes, for each collection, something that belongs to the story's
 // tenant, as its administrator, and returns its id. A route below a collection
@@ -150,23 +152,25 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 	}
 	is := func(id string) func() string { return func() string { return id } }
 	all := map[string]func() string{
-		"/v1/tenants/":            is(s.Tenant.String()),
-		"/v1/stacks/":             is(s.stack),
-		"/v1/connections/":        is(s.connection),
-		"/v1/deployments/":        is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
-		"/v1/users/":              is(s.Admin.ID.String()),
-		"/v1/roles/":              is(permission.SystemRoleID(s.Tenant, "Reader").String()),
-		"/v1/inventory/":          first("/v1/inventory"),
-		"/v1/sessions/":           first("/v1/sessions"),
-		"/v1/tokens/":             made("/v1/tokens", map[string]any{"name": "ci", "expires_in_days": 1}),
-		"/v1/compartments/":       made("/v1/compartments", map[string]any{"name": "Production"}),
-		"/v1/groups/":             made("/v1/groups", map[string]any{"name": "Crew", "description": ""}),
-		"/v1/service-accounts/":   made("/v1/service-accounts", map[string]any{"name": "bot", "description": ""}),
-		"/v1/invitations/":        made("/v1/invitations", map[string]any{"name": "Ina", "email": "ina@example.com", "role_ids": []string{}, "group_ids": []string{}}),
-		"/v1/scim-tokens/":        made("/v1/scim-tokens", map[string]any{"name": "entra", "expires_in_days": 1}),
-		"/v1/identity-providers/": made("/v1/identity-providers", map[string]any{"kind": "oidc", "name": "IdP", "enabled": false, "oidc": map[string]any{"issuer": "https://idp.example.com", "client_id": "x", "client_secret": "y"}}),
-		"/v1/grants/":             made("/v1/grants", map[string]any{"subject_kind": "user", "subject_id": s.Admin.ID, "permission": "cmdb:ci:read", "effect": "allow"}),
-		"/v1/assignments/":        made("/v1/assignments", map[string]any{"subject_kind": "user", "subject_id": s.Admin.ID, "role_id": permission.SystemRoleID(s.Tenant, "Reader")}),
+		"/v1/tenants/":             is(s.Tenant.String()),
+		"/v1/stacks/":              is(s.stack),
+		"/v1/connections/":         is(s.connection),
+		"/v1/deployments/":         is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
+		"/v1/users/":               is(s.Admin.ID.String()),
+		"/v1/roles/":               is(permission.SystemRoleID(s.Tenant, "Reader").String()),
+		"/v1/inventory/":           first("/v1/inventory"),
+		"/v1/sessions/":            first("/v1/sessions"),
+		"/v1/tasks/":               s.task,
+		"/v1/breakglass/requests/": made("/v1/breakglass/requests", map[string]any{"reason": "the cluster burns", "minutes": 5}),
+		"/v1/tokens/":              made("/v1/tokens", map[string]any{"name": "ci", "expires_in_days": 1}),
+		"/v1/compartments/":        made("/v1/compartments", map[string]any{"name": "Production"}),
+		"/v1/groups/":              made("/v1/groups", map[string]any{"name": "Crew", "description": ""}),
+		"/v1/service-accounts/":    made("/v1/service-accounts", map[string]any{"name": "bot", "description": ""}),
+		"/v1/invitations/":         made("/v1/invitations", map[string]any{"name": "Ina", "email": "ina@example.com", "role_ids": []string{}, "group_ids": []string{}}),
+		"/v1/scim-tokens/":         made("/v1/scim-tokens", map[string]any{"name": "entra", "expires_in_days": 1}),
+		"/v1/identity-providers/":  made("/v1/identity-providers", map[string]any{"kind": "oidc", "name": "IdP", "enabled": false, "oidc": map[string]any{"issuer": "https://idp.example.com", "client_id": "x", "client_secret": "y"}}),
+		"/v1/grants/":              made("/v1/grants", map[string]any{"subject_kind": "user", "subject_id": s.Admin.ID, "permission": "cmdb:ci:read", "effect": "allow"}),
+		"/v1/assignments/":         made("/v1/assignments", map[string]any{"subject_kind": "user", "subject_id": s.Admin.ID, "role_id": permission.SystemRoleID(s.Tenant, "Reader")}),
 	}
 	ids := map[string]string{}
 	for _, r := range s.Routes() {
@@ -176,6 +180,16 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 		}
 	}
 	return ids
+}
+
+// task puts a task of the cluster into the story's tenant and returns its id.
+func (s *story) task() string {
+	s.t.Helper()
+	task := id.New()
+	appliancetest.Exec(s.t, s.Connect(s.t, "nimbus_owner"), `insert into `+db.TenantSchema(s.Tenant)+`.provider_task
+		(id, connection_id, node, type, guest_kind, guest_key, action, status, actor_kind, actor_name, ended_at)
+		values ($1, $2, 'pve1', 'qmstart', 'vm', 'qemu/100', 'start', 'ok', 'user', 'Ada', now())`, task, s.connection)
+	return task.String()
 }
 
 // TestRobustness16ForeignIDsLookMissing asks, for every route with a parameter,
