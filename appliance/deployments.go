@@ -33,7 +33,7 @@ func (a *Appliance) newDeployments(c *Core, providers *provider.Service, client 
 		Environment: func(ctx context.Context, tenant, connection id.ID) (map[string]string, error) {
 			return a.environment(ctx, providers, tenant, connection)
 		},
-		Quota:  func(ctx context.Context) error { return c.Tenants.Reserve(ctx, tenancy.Stacks, 1) },
+		Quota:  c.Tenants.Reserve,
 		Engine: engine{c.engine}, Guests: providers, Workflows: client, Logger: a.cfg.Logger,
 	})
 }

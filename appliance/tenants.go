@@ -19,10 +19,10 @@ func (c *Core) tenancy(d *db.DB, history []db.Migration, check actor.Check, log 
 		Workflows: func() tenancy.Workflows { return c.client },
 		Usage: map[tenancy.QuotaKind]func(context.Context) (int64, error){
 			tenancy.Stacks:    func(ctx context.Context) (int64, error) { return c.Deployments.CountStacks(ctx) },
-			tenancy.Guests:    c.guests(func(guests, _, _, _ int64) int64 { return guests }),
-			tenancy.VCPU:      c.guests(func(_, cores, _, _ int64) int64 { return cores }),
-			tenancy.MemoryMiB: c.guests(func(_, _, memory, _ int64) int64 { return memory >> 20 }),
-			tenancy.DiskGiB:   c.guests(func(_, _, _, disk int64) int64 { return disk >> 30 }),
+			tenancy.Guests:    c.guests(tenancy.Guests, func(guests, _, _, _ int64) int64 { return guests }),
+			tenancy.VCPU:      c.guests(tenancy.VCPU, func(_, cores, _, _ int64) int64 { return cores }),
+			tenancy.MemoryMiB: c.guests(tenancy.MemoryMiB, func(_, _, memory, _ int64) int64 { return memory >> 20 }),
+			tenancy.DiskGiB:   c.guests(tenancy.DiskGiB, func(_, _, _, disk int64) int64 { return disk >> 30 }),
 		},
 		Checklist: map[string]func(context.Context, id.ID) (bool, error){
 			tenancy.CheckConnection: func(ctx context.Context, _ id.ID) (bool, error) {
@@ -52,10 +52,16 @@ func (c *Core) purgeTenant(ctx context.Context, t id.ID) error {
 	return c.engine.RemoveProject("tenant-" + t.Hex())
 }
 
-// guests counts what the tenant's own guests have.
-func (c *Core) guests(pick func(guests, cores, memory, disk int64) int64) func(context.Context) (int64, error) {
+// guests counts what the tenant's own guests have, and what the executions
+// under way add. A guest that is collected before its execution is over counts
+// twice until then: rather refuse for a moment than let too much through.
+func (c *Core) guests(kind tenancy.QuotaKind, pick func(guests, cores, memory, disk int64) int64) func(context.Context) (int64, error) {
 	return func(ctx context.Context) (int64, error) {
 		guests, cores, memory, disk, err := c.CMDB.GuestUsage(ctx)
-		return pick(guests, cores, memory, disk), err
+		if err != nil {
+			return 0, err
+		}
+		coming, err := c.Deployments.BeingCreated(ctx, kind)
+		return pick(guests, cores, memory, disk) + coming, err
 	}
 }

@@ -256,6 +256,11 @@ func (j *job) approved(ctx context.Context) error {
 		if j.stack.Version != d.run.stackVersion {
 			return ErrPlanChanged
 		}
+		if d.Status != Applying { // a second attempt has its place already
+			if err := j.within(ctx, *d.Plan); err != nil {
+				return err
+			}
+		}
 		return d.advance(Applying, j.now(), "")
 	})
 }

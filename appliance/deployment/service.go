@@ -20,6 +20,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/secret"
+	"nimbus/appliance/tenancy"
 )
 
 // Migrations is the history of this domain's tables.
@@ -46,9 +47,9 @@ type Config struct {
 	Engine      Engine
 	Guests      Guests
 	Workflows   Workflows
-	// Quota makes sure that the context's tenant may have one more stack, in the
-	// transaction that makes it.
-	Quota  func(ctx context.Context) error
+	// Quota makes sure that the tenant may have n more of a kind, in the
+	// transaction that makes them.
+	Quota  func(ctx context.Context, kind tenancy.QuotaKind, n int64) error
 	Logger *slog.Logger
 	Now    func() time.Time
 }
@@ -116,7 +117,7 @@ func (s *Service) CreateStack(ctx context.Context, in Stack) (Stack, error) {
 	}
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
 		if s.Quota != nil {
-			if err := s.Quota(ctx); err != nil {
+			if err := s.Quota(ctx, tenancy.Stacks, 1); err != nil {
 				return err
 			}
 		}
