@@ -277,6 +277,103 @@ func (s *story) untouched(admin *appliancetest.Client, foreign map[string]string
 	admin.Do(http.MethodGet, "/v1/session", nil, http.StatusOK, nil)
 }
 
+// socket is a Socket.IO connection of a client over its polling transport.
+type socket struct {
+	t      *testing.T
+	client *appliancetest.Client
+	path   string
+	heard  strings.Builder // everything that came
+}
+
+func connectSocket(t *testing.T, c *appliancetest.Client) *socket {
+	t.Helper()
+	s := &socket{t: t, client: c, path: "/socket.io/?EIO=4&transport=polling"}
+	_, hello := c.Text(http.MethodGet, s.path, "")
+	var open struct{ Sid string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(hello, "0")), &open); err != nil || open.Sid == "" {
+		t.Fatalf("no session in %q: %v", hello, err)
+	}
+	s.path += "&sid=" + open.Sid
+	s.send("40")
+	if joined := s.poll(); !strings.Contains(joined, "40") {
+		t.Fatalf("not connected: %q", joined)
+	}
+	return s
+}
+
+func (s *socket) send(packet string) {
+	s.t.Helper()
+	if status, answer := s.client.Text(http.MethodPost, s.path, packet); status != http.StatusOK {
+		s.t.Fatalf("%s: %d %s", packet, status, answer)
+	}
+}
+
+func (s *socket) poll() string {
+	_, packets := s.client.Text(http.MethodGet, s.path, "")
+	s.heard.WriteString(packets)
+	return packets
+}
+
+// watch asks for a room and returns the answer.
+func (s *socket) watch(kind, subject string) string {
+	s.t.Helper()
+	ask, err := json.Marshal([]any{"watch", map[string]string{"kind": kind, "id": subject}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.send("420" + string(ask))
+	for range 20 {
+		for _, packet := range strings.Split(s.poll(), "\x1e") {
+			if answer, ok := strings.CutPrefix(packet, "430"); ok {
+				return answer
+			}
+		}
+	}
+	s.t.Fatalf("no answer to %s", ask)
+	return ""
+}
+
+// TestRobustness23RoomsAreTheTenants asks for rooms of another tenant, for
+// wildcards and for names that could be taken for other ones; then things happen
+// in the other tenant, and nothing of it is heard.
+func TestRobustness23RoomsAreTheTenants(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	s.createStack("1024")
+	admin := s.SignIn(t, "ada@example.com", s.Tenant)
+	beta, bea := second(t, s.Appliance)
+	hers := connectSocket(t, bea)
+	missing := hers.watch("stack", id.New().String())
+	if foreign := hers.watch("stack", s.stack); foreign != missing || strings.Contains(foreign, `"ok":true`) {
+		t.Errorf("another tenant's stack: %s, a missing one: %s", foreign, missing)
+	}
+	for _, kind := range []string{"stack", "deployment", "task", "*", "", "stack:*", "watch:stack", "tenant"} {
+		for _, subject := range []string{"*", "", "%", s.stack + ":*", "*:" + s.stack, s.stack + "\n", strings.ToUpper(s.stack) + " ", "\u0660" + s.stack[1:], s.Tenant.String()} {
+			if answer := hers.watch(kind, subject); strings.Contains(answer, `"ok":true`) {
+				t.Errorf("%q %q: %s", kind, subject, answer)
+			}
+		}
+	}
+	mine := connectSocket(t, admin)
+	if answer := mine.watch("stack", s.stack); !strings.Contains(answer, `"ok":true`) {
+		t.Errorf("one's own stack: %s", answer)
+	}
+	admin.Do(http.MethodPatch, "/v1/tenants/"+s.Tenant.String(), map[string]any{"description": "canary"}, http.StatusOK, nil)
+	admin.Do(http.MethodPost, "/v1/compartments", map[string]any{"name": "canary"}, http.StatusCreated, nil)
+	for !strings.Contains(mine.heard.String(), "compartment.created") {
+		mine.poll()
+	}
+	bea.Do(http.MethodPatch, "/v1/tenants/"+beta.String(), map[string]any{"description": "own"}, http.StatusOK, nil)
+	for !strings.Contains(hers.heard.String(), "tenant.updated") {
+		hers.poll()
+	}
+	for _, foreign := range []string{"canary", s.Tenant.String(), s.stack} {
+		if strings.Contains(hers.heard.String(), foreign) {
+			t.Errorf("%s was heard in another tenant: %s", foreign, hers.heard.String())
+		}
+	}
+}
+
 // plain is a problem document without what differs between any two requests.
 func plain(body []byte) string {
 	var p map[string]any

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,6 +160,26 @@ func (c *Client) Do(method, path string, in any, status int, out any) {
 	if err := json.Unmarshal(body, out); err != nil {
 		c.t.Fatalf("%s %s: %v in %s", method, path, err, body)
 	}
+}
+
+// Text sends a request with a body that is not JSON and returns whatever comes.
+func (c *Client) Text(method, path, body string) (int, string) {
+	c.t.Helper()
+	r, err := http.NewRequest(method, c.base+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "text/plain;charset=UTF-8")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode, string(answer)
 }
 
 // Try sends a request and returns whatever comes.

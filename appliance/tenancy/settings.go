@@ -191,11 +191,29 @@ func (s *Service) change(ctx context.Context, t Tenant, c change) error {
 			return err
 		}
 		if c.above && !s.IsRoot(t.ID) {
-			if err := s.DB.Core(ctx, func(ctx context.Context) error { return s.Audit.Record(ctx, e) }); err != nil {
+			if err := s.recordAbove(ctx, t, e, c); err != nil {
 				return err
 			}
 		}
 		return s.publish(ctx, c.event, c.tell)
+	})
+}
+
+// recordAbove records at the provider level, and tells those who look at the
+// tenant from above: an event reaches one tenant only.
+func (s *Service) recordAbove(ctx context.Context, t Tenant, e audit.Entry, c change) error {
+	return s.DB.Core(ctx, func(ctx context.Context) error {
+		if err := s.Audit.Record(ctx, e); err != nil {
+			return err
+		}
+		path, err := s.store.path(ctx, t.ID)
+		for _, above := range path {
+			if err == nil && above != t.ID {
+				c.event.Tenant = above
+				err = s.publish(ctx, c.event, c.tell)
+			}
+		}
+		return err
 	})
 }
 
