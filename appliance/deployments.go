@@ -11,7 +11,6 @@ import (
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/id"
 	"nimbus/appliance/provider"
-	"nimbus/appliance/tenancy"
 )
 
 // newDeployments builds the approvals and the deployments over the engine and
