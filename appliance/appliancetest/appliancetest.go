@@ -170,6 +170,7 @@ func (c *Client) Text(method, path, body string) (int, string) {
 		c.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "text/plain;charset=UTF-8")
+	r.Header.Set("Origin", c.base)
 	resp, err := c.http.Do(r)
 	if err != nil {
 		c.t.Fatal(err)

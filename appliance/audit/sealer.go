@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,7 +111,8 @@ func (l *sealer) all(ctx context.Context) {
 	}
 }
 
-// round seals the marked chains. One that fails is marked again.
+// round seals the marked chains. One that fails is marked again, unless its
+// tenant was purged meanwhile.
 func (l *sealer) round(ctx context.Context) {
 	l.mu.Lock()
 	dirty := l.dirty
@@ -118,6 +120,9 @@ func (l *sealer) round(ctx context.Context) {
 	l.mu.Unlock()
 	for tenant := range dirty {
 		err := l.service.seal(ctx, tenant)
+		if err != nil && l.purged(ctx, tenant) {
+			continue
+		}
 		l.note(err)
 		if err != nil && ctx.Err() == nil {
 			l.service.Logger.Error("audit chain could not be sealed", "chain", chainName(tenant), "error", err)
@@ -126,6 +131,12 @@ func (l *sealer) round(ctx context.Context) {
 			l.mu.Unlock()
 		}
 	}
+}
+
+// purged is true when a tenant has no schema any more.
+func (l *sealer) purged(ctx context.Context, tenant id.ID) bool {
+	tenants, err := l.service.DB.Tenants(ctx)
+	return err == nil && !tenant.IsZero() && !slices.Contains(tenants, tenant)
 }
 
 func (l *sealer) note(err error) {
