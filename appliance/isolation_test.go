@@ -161,6 +161,7 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 		"/v1/inventory/":           first("/v1/inventory"),
 		"/v1/sessions/":            first("/v1/sessions"),
 		"/v1/tasks/":               s.task,
+		"/v1/mfa/passkeys/":        s.passkey,
 		"/v1/breakglass/requests/": made("/v1/breakglass/requests", map[string]any{"reason": "the cluster burns", "minutes": 5}),
 		"/v1/tokens/":              made("/v1/tokens", map[string]any{"name": "ci", "expires_in_days": 1}),
 		"/v1/compartments/":        made("/v1/compartments", map[string]any{"name": "Production"}),
@@ -190,6 +191,15 @@ func (s *story) task() string {
 		(id, connection_id, node, type, guest_kind, guest_key, action, status, actor_kind, actor_name, ended_at)
 		values ($1, $2, 'pve1', 'qmstart', 'vm', 'qemu/100', 'start', 'ok', 'user', 'Ada', now())`, task, s.connection)
 	return task.String()
+}
+
+// passkey gives the story's administrator a passkey and returns its id.
+func (s *story) passkey() string {
+	s.t.Helper()
+	key := id.New()
+	appliancetest.Exec(s.t, s.Connect(s.t, "nimbus_owner"), `insert into core.passkey (id, user_id, credential_id, credential, name)
+		values ($1, $2, $3, '{}', 'key')`, key, s.Admin.ID, key[:])
+	return key.String()
 }
 
 // TestRobustness16ForeignIDsLookMissing asks, for every route with a parameter,
