@@ -67,7 +67,7 @@ func mb(bytes int) float64       { return float64(bytes) / (1 << 20) }
 
 // server is a Postgres as the appliance runs it.
 type server struct {
-	dir      string
+	pid      int // of the postmaster
 	db       *db.DB
 	history  []db.Migration
 	tenants  *tenancy.Service
@@ -87,7 +87,7 @@ func newServer(b *testing.B) *server {
 	b.Cleanup(func() { must(b, p.Stop(context.Background())) })
 	cfg, err := db.Bootstrap(b.Context(), p.AdminDSN("postgres"), db.Passwords{App: "app", Owner: "owner"})
 	must(b, err)
-	s := &server{dir: dir, history: allMigrations(b)}
+	s := &server{pid: postmaster(b, dir), history: allMigrations(b)}
 	s.db, err = db.Open(b.Context(), cfg)
 	must(b, err)
 	b.Cleanup(s.db.Close)
@@ -153,9 +153,9 @@ func (s *server) load(b *testing.B, requests int) (memory int, each time.Duratio
 		for tick := time.Tick(500 * time.Millisecond); ; {
 			select {
 			case <-tick:
-				most = max(most, s.memory(b))
+				most = max(most, s.memory())
 			case <-done:
-				highest <- max(most, s.memory(b))
+				highest <- max(most, s.memory())
 				return
 			}
 		}
@@ -188,14 +188,10 @@ func (s *server) request(ctx context.Context, tenant id.ID) error {
 }
 
 // memory adds up what the server and its backends use; what they share counts once.
-func (s *server) memory(b *testing.B) (bytes int) {
-	b.Helper()
-	pid := postmaster(b, s.dir)
-	bytes = smaps(b, pid, "Pss:")
-	for _, child := range children(pid) {
-		if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", child)); err == nil && len(raw) > 0 {
-			bytes += smaps(b, child, "Pss:")
-		}
+func (s *server) memory() (bytes int) {
+	bytes = smaps(s.pid, "Pss:")
+	for _, child := range children(s.pid) {
+		bytes += smaps(child, "Pss:")
 	}
 	return bytes
 }

@@ -285,7 +285,7 @@ func TestRobustness24ManyTenants(t *testing.T) {
 	tenants := addTenants(t, d, history, count)
 	soak(t, d, tenants, 8, 400)
 	must(t, d.Ready(t.Context()))
-	if used := privateMemory(t, dsn); used > conns*(12+limit)<<20 {
+	if used := privateMemory(t, dsn); used == 0 || used > conns*(12+limit)<<20 {
 		t.Errorf("%d connections use %d MB", conns, used>>20)
 	}
 
@@ -391,23 +391,20 @@ func privateMemory(t testing.TB, dsn string) (bytes int) {
 	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	must(t, err)
 	for _, pid := range pids {
-		bytes += smaps(t, pid, "Private_Dirty:")
+		bytes += smaps(pid, "Private_Dirty:")
 	}
 	return bytes
 }
 
-// smaps reads one line of what the kernel knows of a process's memory.
-func smaps(t testing.TB, pid int, field string) int {
-	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	must(t, err)
+// smaps reads one line of what the kernel knows of a process's memory; 0 when
+// the process is over.
+func smaps(pid int, field string) int {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	for line := range strings.Lines(string(raw)) {
 		if rest, ok := strings.CutPrefix(line, field); ok {
-			kb, err := strconv.Atoi(strings.Fields(rest)[0])
-			must(t, err)
+			kb, _ := strconv.Atoi(strings.Fields(rest)[0])
 			return kb << 10
 		}
 	}
-	t.Fatalf("no %s of process %d", field, pid)
 	return 0
 }
