@@ -175,7 +175,8 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
 		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
 		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return c.Federation.StepUpProviders(ctx) },
-		SessionPolicy:   c.sessionPolicy, Policy: c.passwordPolicy, MFAPolicy: c.mfaPolicy, Reserve: c.reservePeople})
+		SessionPolicy:   c.sessionPolicy, Policy: c.passwordPolicy, MFAPolicy: c.mfaPolicy, Reserve: c.reservePeople,
+		TenantForEmail: c.Tenants.TenantForEmail})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
 	return c
 }

@@ -23,6 +23,7 @@ const (
 func (a *Appliance) newFederation(c *Core) *identity.Federation {
 	return identity.NewFederation(identity.FederationConfig{
 		Identity: c.Identity, Keyring: c.Keyring, Outbound: &web.Outbound{Allowed: a.outboundRanges},
+		TenantForEmail: c.Tenants.TenantForEmail,
 	})
 }
 

@@ -45,7 +45,8 @@ func (c *Core) tenancy(d *db.DB, history []db.Migration, check actor.Check, log 
 				return n > 0, err
 			},
 		},
-		Purge: []func(context.Context, id.ID) error{c.purgeTenant},
+		Onboard: c.onboard(),
+		Purge:   []func(context.Context, id.ID) error{c.purgeTenant},
 	}
 }
 
