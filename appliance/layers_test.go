@@ -28,7 +28,7 @@ var inner = map[string]string{
 	"breakglass/hsm":                             "breakglass",
 	"identity/oidc":                              "",
 	"identity/oidc/oidctest":                     "",
-	"identity/oidc/oidctest/op":                  "",
+	"identity/oidc/oidctest/op":                  "identity/oidc/oidctest",
 	"identity/saml":                              "",
 	"identity/saml/samltest":                     "",
 	"breakglass/hsm/hsmtest":                     "breakglass",
