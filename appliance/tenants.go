@@ -36,6 +36,7 @@ func (c *Core) tenancy(d *db.DB, history []db.Migration, check actor.Check, log 
 				n, err := c.Identity.CountPeople(ctx, t)
 				return n > 0, err
 			},
+			tenancy.CheckSignIn: func(ctx context.Context, _ id.ID) (bool, error) { return c.Federation.HasProvider(ctx) },
 			tenancy.CheckConnection: func(ctx context.Context, _ id.ID) (bool, error) {
 				n, err := c.Provider.CountConnections(ctx)
 				return n > 0, err
@@ -82,9 +83,10 @@ func (c *Core) guests(kind tenancy.QuotaKind, pick func(guests, cores, memory, d
 func (c *Core) sessionPolicy(ctx context.Context, t id.ID) (identity.SessionPolicy, error) {
 	set, err := c.Tenants.SettingsOf(ctx, t)
 	return identity.SessionPolicy{
-		MaxPerUser: set.Session.MaxPerUser,
-		Idle:       time.Duration(set.Session.IdleMinutes) * time.Minute,
-		Longest:    time.Duration(set.Session.MaxHours) * time.Hour,
+		MaxPerUser:   set.Session.MaxPerUser,
+		Idle:         time.Duration(set.Session.IdleMinutes) * time.Minute,
+		Longest:      time.Duration(set.Session.MaxHours) * time.Hour,
+		ProviderOnly: !set.LocalSignIn,
 	}, err
 }
 

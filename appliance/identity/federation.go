@@ -180,6 +180,13 @@ func (f *Federation) list(ctx context.Context, tenant id.ID) (all []sealedProvid
 	return all, err
 }
 
+// HasProvider tells, in a transaction of a tenant, whether people can sign in
+// at a provider of it. It does not authorise.
+func (f *Federation) HasProvider(ctx context.Context) (bool, error) {
+	all, err := f.store.providers(ctx)
+	return slices.ContainsFunc(all, func(p sealedProvider) bool { return p.Enabled }), err
+}
+
 func (f *Federation) shown(p sealedProvider) Provider {
 	p.complete()
 	p.address(f.Identity.URL())

@@ -305,10 +305,21 @@ func (f *Federation) takeKeys(ctx context.Context, p sealedProvider, found saml.
 
 // mayUse keeps the word of a tenant's provider in that tenant: a session that
 // it began enters no other one. The provider level's own vouches everywhere.
-func (s *Service) mayUse(ctx context.Context, session, tenant id.ID) error {
-	from, err := federationStore{}.vouchedBy(ctx, session)
-	if err != nil || from.IsZero() || from == tenant || s.Permissions.IsRoot(from) {
+func (s *Service) mayUse(ctx context.Context, a actor.Actor, tenant id.ID) error {
+	from, err := federationStore{}.vouchedBy(ctx, a.Session)
+	if err == nil && from.IsZero() {
+		return s.mayUseLocally(ctx, a.ID, tenant)
+	}
+	if err != nil || from == tenant || s.Permissions.IsRoot(from) {
 		return err
 	}
 	return fault.New(fault.Forbidden, "You signed in at the provider of another tenant. Sign in here with your password to use this tenant.")
+}
+
+func (s *Service) mayUseLocally(ctx context.Context, user, tenant id.ID) error {
+	acc, err := s.store.byID(ctx, user)
+	if err != nil {
+		return err
+	}
+	return s.opens(ctx, acc, tenant, ByPassword)
 }

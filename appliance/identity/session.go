@@ -44,6 +44,9 @@ type SessionPolicy struct {
 	MaxPerUser int           // the oldest end when there are more
 	Idle       time.Duration // without a request
 	Longest    time.Duration // in any case
+	// ProviderOnly: people sign in at the tenant's provider, not with what this
+	// appliance keeps. The emergency administrator is not bound by it.
+	ProviderOnly bool
 }
 
 var defaultSessions = SessionPolicy{MaxPerUser: 20, Idle: 12 * time.Hour, Longest: 7 * 24 * time.Hour}
@@ -109,7 +112,7 @@ func (s *Service) StartSession(ctx context.Context, in SignedIn) (string, Sessio
 		if err := in.acceptable(acc); err != nil {
 			return err
 		}
-		if session.TenantID, err = s.entry(ctx, in); err != nil {
+		if session.TenantID, err = s.entry(ctx, acc, in); err != nil {
 			return err
 		}
 		return s.begin(actor.With(ctx, person(acc, session)), in, &session, token)
@@ -127,20 +130,35 @@ func (in SignedIn) acceptable(acc account) error {
 	return nil
 }
 
-// entry is the tenant in which a session begins.
-func (s *Service) entry(ctx context.Context, in SignedIn) (id.ID, error) {
+// entry is the tenant in which a session begins: the one asked for, or the
+// first that is open to this way of signing in.
+func (s *Service) entry(ctx context.Context, acc account, in SignedIn) (id.ID, error) {
 	tenants, err := s.store.tenantsOf(ctx, in.User)
 	switch {
 	case err != nil:
 		return id.ID{}, err
 	case len(tenants) == 0:
 		return id.ID{}, fault.New(fault.Forbidden, "Your account belongs to no tenant that is open to you. Ask an administrator to add you to one.")
-	case in.Tenant.IsZero():
-		return tenants[0], nil
-	case !slices.Contains(tenants, in.Tenant):
+	case !in.Tenant.IsZero() && !slices.Contains(tenants, in.Tenant):
 		return id.ID{}, fault.New(fault.Forbidden, "Your account does not belong to this tenant. Ask an administrator to add you.")
+	case !in.Tenant.IsZero():
+		tenants = []id.ID{in.Tenant}
 	}
-	return in.Tenant, nil
+	for _, tenant := range tenants {
+		if err = s.opens(ctx, acc, tenant, in.Method); !fault.Is(err, fault.Forbidden) {
+			return tenant, err
+		}
+	}
+	return id.ID{}, err
+}
+
+// opens is fault.Forbidden when a tenant has its people sign in elsewhere.
+func (s *Service) opens(ctx context.Context, acc account, tenant id.ID, by Method) error {
+	policy, err := s.sessionPolicy(ctx, tenant)
+	if err != nil || !policy.ProviderOnly || acc.Emergency || by == ByOIDC || by == BySAML {
+		return err
+	}
+	return fault.New(fault.Forbidden, "This tenant's people sign in at its provider. Enter your e-mail address on the sign-in page to get there.")
 }
 
 func (s *Service) begin(ctx context.Context, in SignedIn, session *Session, token string) error {
@@ -407,7 +425,7 @@ func (s *Service) UseTenant(ctx context.Context, tenant id.ID) (actor.Actor, err
 		if !slices.Contains(mine, tenant) {
 			return fault.New(fault.NotFound, "It does not exist, or it is not yours.")
 		}
-		if err := s.mayUse(ctx, a.Session, tenant); err != nil {
+		if err := s.mayUse(ctx, a, tenant); err != nil {
 			return err
 		}
 		policy, err := s.sessionPolicy(ctx, tenant)

@@ -108,3 +108,23 @@ func TestTimeCutsSockets(t *testing.T) {
 		t.Errorf("%d sessions are left", n)
 	}
 }
+
+// TestProviderOnly keeps passwords out of tenants that have a provider for it,
+// at sign-in and when switching, but not the emergency administrator.
+func TestProviderOnly(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	bob := b.person("Bob", "bob@example.org", b.tenant)
+	closed := b.anotherTenant("Works")
+	b.exec(`insert into core.membership (user_id, tenant_id) values ($1, $2)`, bob.ID, closed)
+	_, a := b.signIn("bob@example.org")
+
+	b.sessions = identity.SessionPolicy{ProviderOnly: true}
+	_, _, err := b.SignIn(t.Context(), "bob@example.org", password, home, "a browser")
+	b.refused("a password", err, fault.Forbidden)
+	_, err = b.UseTenant(b.as(a), closed)
+	b.refused("switching with a password's session", err, fault.Forbidden)
+	_, _, err = b.StartSession(t.Context(), identity.SignedIn{User: bob.ID, Tenant: b.tenant, Method: identity.ByOIDC, Address: home})
+	b.must(err)
+	b.signIn("ann@example.org")
+}
