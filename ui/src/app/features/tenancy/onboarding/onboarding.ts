@@ -39,6 +39,7 @@ export class Onboarding {
     metadata: new FormControl<Answers['sign_in']['metadata']>('url', { nonNullable: true }),
     metadata_url: text('', metadataUrl),
     metadata_xml: text('', metadataXml),
+    ca_pem: text(''),
     groups_claim: text(''),
     jit_users: new FormControl(true, { nonNullable: true }),
     jit_groups: new FormControl(false, { nonNullable: true }),

@@ -16,6 +16,7 @@ const answers = (part: Partial<Answers> = {}): Answers => ({
     metadata: 'url',
     metadata_url: 'https://id.example.org/metadata',
     metadata_xml: '<left over/>',
+    ca_pem: ' ',
     groups_claim: '',
     jit_users: true,
     jit_groups: false,
@@ -49,6 +50,15 @@ test('only the chosen protocol is sent, and a secret keeps its spaces', () => {
   const saml = onboardRequest(answers({ sign_in: { ...base, kind: 'saml' } }))['sign_in'] as Record<string, unknown>;
   deepEqual(saml['saml'], { metadata_url: 'https://id.example.org/metadata' });
   ok(!('oidc' in saml));
+});
+
+test('an authority goes with the addresses that are read, and only when there is one', () => {
+  const base = { ...answers().sign_in, ca_pem: ' pem ' };
+  const sent = (part: Partial<Answers['sign_in']>) =>
+    onboardRequest(answers({ sign_in: { ...base, ...part } }))['sign_in'] as Record<string, Record<string, unknown>>;
+  equal(sent({ kind: 'oidc' })['oidc']?.['ca_pem'], 'pem');
+  equal(sent({ kind: 'saml' })['saml']?.['ca_pem'], 'pem');
+  ok(!('ca_pem' in (sent({ kind: 'saml', metadata: 'xml' })['saml'] ?? {})));
 });
 
 test('domains are plain and each stands once', () => {

@@ -14,6 +14,7 @@ export interface Answers {
     metadata: 'url' | 'xml';
     metadata_url: string;
     metadata_xml: string;
+    ca_pem: string;
     groups_claim: string;
     jit_users: boolean;
     jit_groups: boolean;
@@ -47,10 +48,11 @@ function administrator(one: Answers['administrator']): Record<string, unknown> {
 
 function signIn(one: Answers['sign_in']): Record<string, unknown> {
   if (one.kind === 'local') return {};
+  const trusted = filled({ ca_pem: one.ca_pem });
   const protocol =
     one.kind === 'oidc'
-      ? { oidc: { issuer: one.issuer.trim(), client_id: one.client_id.trim(), client_secret: one.client_secret } }
-      : { saml: one.metadata === 'url' ? { metadata_url: one.metadata_url.trim() } : { metadata_xml: one.metadata_xml } };
+      ? { oidc: { issuer: one.issuer.trim(), client_id: one.client_id.trim(), client_secret: one.client_secret, ...trusted } }
+      : { saml: one.metadata === 'url' ? { metadata_url: one.metadata_url.trim(), ...trusted } : { metadata_xml: one.metadata_xml } };
   return {
     sign_in: {
       kind: one.kind,
