@@ -171,6 +171,9 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	c.Permissions = permission.New(permission.Config{DB: d, Audit: c.Audit, Events: c.Events, Logger: log, IsRoot: isRoot,
 		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
 			return c.Identity.Keep(ctx, holder, role)
+		},
+		Groups: func(ctx context.Context, tenant id.ID, subject permission.Subject) ([]id.ID, error) {
+			return c.Identity.GroupsOf(ctx, tenant, subject)
 		}})
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
 		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
