@@ -99,27 +99,38 @@ func (s *Service) arm(tenant id.ID, at time.Time) {
 	if at.IsZero() {
 		return
 	}
+	now := s.now()
 	if e, ok := s.edges[tenant]; ok {
-		if !at.Before(e.at) {
+		overdue := !e.at.After(now) // the clock was set forward
+		if !overdue && !at.Before(e.at) {
 			return
 		}
 		e.timer.Stop()
+		if overdue {
+			go s.announce(tenant)
+		}
 	}
-	wait := min(max(at.Sub(s.now()), 0), longestWait)
+	wait := min(max(at.Sub(now), 0), longestWait)
 	s.edges[tenant] = &edge{at, time.AfterFunc(wait, func() { s.reach(tenant, at) })}
 }
 
+// reach is what happens at an edge, or when it is time to look at the clock.
 func (s *Service) reach(tenant id.ID, at time.Time) {
 	s.mu.Lock()
+	early := s.now().Before(at)
 	if e, ok := s.edges[tenant]; ok && e.at.Equal(at) {
 		delete(s.edges, tenant)
 	}
-	if s.now().Before(at) {
+	if early {
 		s.arm(tenant, at)
-		s.mu.Unlock()
-		return
 	}
 	s.mu.Unlock()
+	if !early {
+		s.announce(tenant)
+	}
+}
+
+func (s *Service) announce(tenant id.ID) {
 	if err := s.Changed(context.Background(), tenant); err != nil {
 		s.Logger.Error("nodes could not be told that rights began or ended", "tenant", tenant, "error", err)
 	}

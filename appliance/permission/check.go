@@ -88,10 +88,16 @@ func (s *Service) now() time.Time {
 		return s.Clock()
 	}
 	wall := time.Now()
-	if steady := s.began.Round(0).Add(wall.Sub(s.began)); steady.After(wall.Round(0)) {
-		return steady
+	return steady(s.began.Round(0), wall.Round(0), wall.Sub(s.began))
+}
+
+// steady is the wall's time, or what it must be at least: when it began and
+// how long that is ago by a clock that nobody sets.
+func steady(began, wall time.Time, since time.Duration) time.Time {
+	if least := began.Add(since); least.After(wall) {
+		return least
 	}
-	return wall.Round(0)
+	return wall
 }
 
 // Check authorises the context's actor in its tenant. A refusal is recorded

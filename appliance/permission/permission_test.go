@@ -489,3 +489,24 @@ func TestInheritedGrantsSayWhere(t *testing.T) {
 		t.Errorf("%q instead of %q", got, want)
 	}
 }
+
+// TestRobustness10ClockStepsBackReviveNothing sets the clock back and forward:
+// the service's time follows forward only.
+func TestRobustness10ClockStepsBackReviveNothing(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	r := compiled(t, plain(Grant{Permission: "a:b:c", Effect: Allow, ExpiresAt: began.Add(30 * time.Minute)}))
+	for _, c := range []struct {
+		step time.Duration
+		want bool
+	}{{-time.Hour, false}, {0, false}, {time.Hour, false}} {
+		since := 31 * time.Minute
+		ask := &asked{parts: parts{"a", "b", "c"}, at: steady(began, began.Add(since+c.step), since)}
+		if _, allowed := r.decide(ask); allowed != c.want {
+			t.Errorf("after a step of %s it is %v at %s", c.step, allowed, ask.at)
+		}
+	}
+	if got := steady(began, began.Add(time.Minute-time.Hour), time.Minute); !got.Equal(began.Add(time.Minute)) {
+		t.Errorf("the time went back to %s", got)
+	}
+}
