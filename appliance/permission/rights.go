@@ -393,7 +393,7 @@ func (ask *asked) facts() *condition.Input {
 		in.Request.Token = a.AuthenticatedAt.IsZero()
 	}
 	if on := ask.on; on != nil {
-		in.Resource = condition.Resource{ID: on.ID.String(), Kind: on.Kind, Compartment: on.Compartment.String(), Attributes: on.Attributes}
+		in.Resource = condition.Object{ID: on.ID.String(), Kind: on.Kind, Compartment: on.Compartment.String(), Attributes: on.Attributes}
 	}
 	ask.input = in
 	return in

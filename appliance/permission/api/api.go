@@ -60,18 +60,19 @@ func (h handlers) list(ctx context.Context, _ *web.None) (page[permission.Role],
 	return pageOf(h.Roles(ctx))
 }
 
-type roleBody struct {
+// RoleBody is a role as somebody writes it.
+type RoleBody struct {
 	Name        string             `json:"name" minLength:"1" maxLength:"100"`
 	Description string             `json:"description,omitempty" maxLength:"1000"`
 	Grants      []permission.Grant `json:"grants,omitempty" maxItems:"1000"`
 	Inherits    []id.ID            `json:"inherits,omitempty" maxItems:"50" doc:"Roles whose grants it has too."`
 }
 
-func (b roleBody) role(role id.ID) permission.Role {
+func (b RoleBody) role(role id.ID) permission.Role {
 	return permission.Role{ID: role, Name: b.Name, Description: b.Description, Grants: b.Grants, Inherits: b.Inherits}
 }
 
-type createInput struct{ Body roleBody }
+type createInput struct{ Body RoleBody }
 
 func (h handlers) create(ctx context.Context, in *createInput) (permission.Role, error) {
 	return h.CreateRole(ctx, in.Body.role(id.ID{}))
@@ -83,7 +84,7 @@ func (h handlers) read(ctx context.Context, in *idInput) (permission.Role, error
 
 type updateInput struct {
 	ID   id.ID `path:"id"`
-	Body roleBody
+	Body RoleBody
 }
 
 func (h handlers) update(ctx context.Context, in *updateInput) (permission.Role, error) {

@@ -48,13 +48,14 @@ func (h handlers) check(ctx context.Context, in *checkInput) (answers, error) {
 	return answers{all}, err
 }
 
-// subjectBody says whom a question is about: nobody means who asks.
-type subjectBody struct {
+// AskedSubject says whom a question is about: nobody means who asks. Its name is
+// exported because only then its fields become those of the bodies it is in.
+type AskedSubject struct {
 	Kind permission.SubjectKind `json:"subject_kind,omitempty" enum:"user,group,service_account"`
 	ID   id.ID                  `json:"subject_id,omitzero" doc:"Yourself when left out."`
 }
 
-func (b subjectBody) subject() permission.Subject {
+func (b AskedSubject) subject() permission.Subject {
 	if b.Kind == "" {
 		b.Kind = permission.UserSubject
 	}
@@ -62,7 +63,7 @@ func (b subjectBody) subject() permission.Subject {
 }
 
 type explainBody struct {
-	subjectBody
+	AskedSubject
 	UserID     id.ID               `json:"user_id,omitzero" doc:"The same as a subject_id of the kind user."`
 	Permission string              `json:"permission" maxLength:"200" example:"deployment:stack:approve"`
 	Resource   permission.Resource `json:"resource,omitzero"`
@@ -86,7 +87,7 @@ func (h handlers) explain(ctx context.Context, in *explainInput) (permission.Dec
 }
 
 func (h handlers) effective(ctx context.Context, in *subjectFilterInput) (page[permission.Source], error) {
-	return pageOf(h.Effective(ctx, subjectBody{permission.SubjectKind(in.Kind), in.Subject}.subject()))
+	return pageOf(h.Effective(ctx, AskedSubject{permission.SubjectKind(in.Kind), in.Subject}.subject()))
 }
 
 type holdersInput struct{ Body checkQuestion }
@@ -105,7 +106,7 @@ type changeBody struct {
 
 type changedRole struct {
 	ID id.ID `json:"id,omitzero"`
-	roleBody
+	RoleBody
 }
 
 func (b changeBody) change() permission.Change {

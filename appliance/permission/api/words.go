@@ -71,11 +71,11 @@ type testInput struct {
 }
 
 type sample struct {
-	Actor    condition.Actor    `json:"actor,omitzero"`
-	Time     time.Time          `json:"time,omitzero" doc:"Now when left out."`
-	Address  string             `json:"address,omitempty"`
-	Resource condition.Resource `json:"resource,omitzero"`
-	Request  condition.Request  `json:"request,omitzero"`
+	Actor    condition.Actor   `json:"actor,omitzero"`
+	Time     time.Time         `json:"time,omitzero" doc:"Now when left out."`
+	Address  string            `json:"address,omitempty"`
+	Resource condition.Object  `json:"resource,omitzero"`
+	Request  condition.Request `json:"request,omitzero"`
 }
 
 type tried struct {

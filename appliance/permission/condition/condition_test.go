@@ -14,7 +14,7 @@ func input() *condition.Input {
 		Actor:   condition.Actor{ID: "u1", Name: "Ann", Kind: "user", MFA: true},
 		Time:    time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC),
 		Address: "192.168.4.7",
-		Resource: condition.Resource{ID: "s1", Kind: "stack", Compartment: "c1", Attributes: map[string]any{
+		Resource: condition.Object{ID: "s1", Kind: "stack", Compartment: "c1", Attributes: map[string]any{
 			"owner_id": "u1", "environment": "test", "cores": 4.0, "tags": []any{"a", "shared"}, "text": strings.Repeat("a", 4000)}},
 		Request: condition.Request{ID: "r1", Permission: "deployment:stack:read", AuthenticatedAt: time.Date(2026, 11, 26, 9, 20, 0, 0, time.UTC)},
 	}

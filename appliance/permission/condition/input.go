@@ -11,7 +11,7 @@ type Input struct {
 	Actor    Actor
 	Time     time.Time
 	Address  string
-	Resource Resource
+	Resource Object
 	Request  Request
 }
 
@@ -23,8 +23,8 @@ type Actor struct {
 	MFA  bool   `json:"mfa,omitempty"`
 }
 
-// Resource is what is asked for.
-type Resource struct {
+// Object is what is asked for.
+type Object struct {
 	ID          string         `json:"id,omitempty"`
 	Kind        string         `json:"kind,omitempty"`
 	Compartment string         `json:"compartment,omitempty"`
