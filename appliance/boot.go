@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"reflect"
 
@@ -168,10 +169,7 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
 	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, IsRoot: isRoot})
 	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
-	c.Permissions = permission.New(permission.Config{DB: d, Audit: c.Audit, Events: c.Events, Logger: log, IsRoot: isRoot,
-		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
-			return c.Identity.Keep(ctx, holder, role)
-		}})
+	c.Permissions = permission.New(c.permission(isRoot, log))
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
 		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
 		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return c.Federation.StepUpProviders(ctx) },
@@ -179,6 +177,27 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 		TenantForEmail: c.Tenants.TenantForEmail})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
 	return c
+}
+
+// permission is what the permission engine asks the domains above and below it.
+func (c *Core) permission(isRoot func(id.ID) bool, log *slog.Logger) permission.Config {
+	return permission.Config{
+		DB: c.DB, Audit: c.Audit, Events: c.Events, Logger: log, IsRoot: isRoot, Ancestors: c.Tenants.CompartmentPath,
+		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
+			return c.Identity.Keep(ctx, holder, role)
+		},
+		Groups: func(ctx context.Context, tenant id.ID, subject permission.Subject) ([]id.ID, error) {
+			return c.Identity.GroupsOf(ctx, tenant, subject)
+		},
+		Names: func(ctx context.Context, tenant id.ID, subjects []permission.Subject) (map[permission.Subject]string, error) {
+			all, err := c.Identity.Named(ctx, tenant, subjects)
+			names := make(map[permission.Subject]string, len(all))
+			for _, m := range all {
+				names[permission.Subject{Kind: m.Kind, ID: m.ID}] = m.Name
+			}
+			return names, err
+		},
+	}
 }
 
 // reseed brings the system roles of every tenant to this release.

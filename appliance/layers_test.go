@@ -34,6 +34,7 @@ var inner = map[string]string{
 	"breakglass/hsm/hsmtest":                     "breakglass",
 	"identity/scim":                              "identity",
 	"identity/scim/scimtest":                     "identity",
+	"permission/condition":                       "permission",
 	"provider/proxmox":                           "provider",
 	"provider/proxmox/pvesim":                    "",
 	"provider/proxmox/pvesim/internal/schemagen": "",

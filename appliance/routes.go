@@ -102,7 +102,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	})
 	identityapi.RegisterSCIM(api, c.Identity)
 	tenancyapi.Register(api, c.Tenants)
-	permissionapi.Register(api, c.Permissions)
+	permissionapi.Register(api, c.Permissions, api.Routes)
 	auditapi.Register(api, c.Audit)
 	breakglassapi.Register(api, c.BreakGlass)
 	cmdbapi.Register(api, c.CMDB)

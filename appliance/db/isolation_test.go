@@ -115,7 +115,7 @@ func TestRobustness20ForeignReferencesAreMissing(t *testing.T) {
 	must(t, exec(tenants[0], `insert into role (id, name) values ($1, 'Theirs')`, theirs))
 	must(t, exec(tenants[0], `insert into compartment (id, name) values ($1, 'Theirs')`, theirs))
 	for _, sql := range []string{
-		`insert into role_assignment (user_id, role_id) values ('` + id.New().String() + `', $1)`,
+		`insert into role_assignment (subject_id, role_id) values ('` + id.New().String() + `', $1)`,
 		`insert into compartment (id, parent_id, name) values ('` + id.New().String() + `', $1, 'x')`,
 	} {
 		foreign, missing := exec(tenants[1], sql, theirs), exec(tenants[1], sql, id.New())

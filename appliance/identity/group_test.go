@@ -139,7 +139,7 @@ func TestAddingGivesNoMoreThanOneHas(t *testing.T) {
 	b := newBench(t)
 	helper := b.holding("Hal", "hal@example.org", "identity:group:update", "identity:service-account:*", "identity:user:update", "identity:invitation:create", "permission:role:assign")
 	strong := b.group("Administrators")
-	b.must(b.permissions.Assign(b.as(b.ann), strong.ID, permission.SystemRoleID(b.tenant, permission.TenantAdministrator)))
+	b.assign(permission.Subject{Kind: permission.GroupSubject, ID: strong.ID}, permission.TenantAdministrator)
 	b.refused("himself into the administrators", b.AddMember(b.as(helper), strong.ID, user(helper.ID)), fault.Forbidden)
 	b.must(b.AddMember(b.as(helper), b.group("Visitors").ID, user(helper.ID)))
 	_, _, err := b.Invite(b.as(helper), identity.NewInvitation{Name: "X", Email: "x@example.org", Groups: []id.ID{strong.ID}})
@@ -151,7 +151,7 @@ func TestAddingGivesNoMoreThanOneHas(t *testing.T) {
 	b.refused("resetting an administrator's password", err, fault.Forbidden)
 	sa, err := b.CreateServiceAccount(b.as(helper), "robot", "")
 	b.must(err)
-	b.must(b.permissions.Assign(b.as(b.ann), sa.ID, permission.SystemRoleID(b.tenant, permission.TenantAdministrator)))
+	b.assign(permission.Subject{Kind: permission.ServiceAccountSubject, ID: sa.ID}, permission.TenantAdministrator)
 	_, _, err = b.CreateServiceAccountToken(b.as(helper), sa.ID, identity.NewToken{Name: "x", Days: 1})
 	b.refused("a token of a stronger service account", err, fault.Forbidden)
 }

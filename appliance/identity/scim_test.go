@@ -180,7 +180,7 @@ func TestRobustness34Names(t *testing.T) {
 	c.send(200, "PUT", "/Users/"+mallory, object{
 		"userName": "mallory@example.org", "roles": []object{{"value": "Tenant Administrator"}}, "tenant_id": b.root, "emergency": true, "status": "active", "source": "local",
 	})
-	if n := query[int](b, `select count(*) from `+schema(b.tenant)+`.role_assignment where user_id = $1`, mallory); n != 0 {
+	if n := query[int](b, `select count(*) from `+schema(b.tenant)+`.role_assignment where subject_id = $1`, mallory); n != 0 {
 		t.Errorf("mallory has %d roles", n)
 	}
 	b.TenantForEmail = func(_ context.Context, email string) (id.ID, bool, error) {

@@ -213,4 +213,11 @@ func (b *bench) holding(name, email string, permissions ...string) actor.Actor {
 	return a
 }
 
+// assign gives a group or a service account of the tenant a system role.
+func (b *bench) assign(to permission.Subject, role string) {
+	b.t.Helper()
+	_, err := b.permissions.AssignTo(b.as(b.ann), permission.Assignment{Subject: to, RoleID: permission.SystemRoleID(b.tenant, role)})
+	b.must(err)
+}
+
 func schema(tenant id.ID) string { return db.TenantSchema(tenant) }

@@ -150,7 +150,7 @@ func TestServiceAccountsHoldRoles(t *testing.T) {
 	b := newBench(t)
 	sa, err := b.CreateServiceAccount(b.as(b.ann), "auditor", "")
 	b.must(err)
-	b.must(b.permissions.Assign(b.as(b.ann), sa.ID, permission.SystemRoleID(b.tenant, "Auditor")))
+	b.assign(permission.Subject{Kind: permission.ServiceAccountSubject, ID: sa.ID}, "Auditor")
 	secret, _, err := b.CreateServiceAccountToken(b.as(b.ann), sa.ID, identity.NewToken{Name: "x", Days: 1})
 	b.must(err)
 	a, err := b.AuthenticateToken(t.Context(), secret)

@@ -2,19 +2,26 @@
 //
 // A permission is `domain:resource:action` or `domain:resource:action:subtype`,
 // such as cmdb:ci:create or cmdb:ci:create:virtualmachine. A grant names one,
-// with `*` allowed for any part, and allows or denies it. The most specific
-// matching grant decides: subtype before generic before wildcard; at equal
+// with `*` allowed for any part, and allows or denies it; it may hold only
+// under a condition, inside a compartment, for a time. The most specific grant
+// that holds decides: subtype before generic before wildcard; at equal
 // specificity deny wins; a hard deny beats everything; without a grant the
-// answer is no. The decision and its explanation come from one function.
+// answer is no. Compartment, time and condition say whether a grant holds and
+// never how specific it is. The decision and its explanation come from one
+// function.
+//
+// permission.go has the words, rights.go the engine, cover.go who may give
+// what; check.go answers for the actor of the context, the other files keep
+// what is granted.
 package permission
 
 import (
-	"fmt"
-	"regexp"
-	"slices"
 	"strings"
+	"time"
 
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/permission/condition"
 )
 
 // Effect of a grant.
@@ -32,19 +39,41 @@ type Grant struct {
 	Permission string `json:"permission" maxLength:"200" example:"cmdb:ci:read"`
 	Effect     Effect `json:"effect" enum:"allow,deny"`
 	Hard       bool   `json:"hard,omitempty"`
+	// Condition is CEL; an allowance without an answer does not allow, a denial
+	// without an answer denies.
+	Condition string `json:"condition,omitempty" maxLength:"4096" example:"actor.mfa" doc:"CEL. See /v1/permissions/condition/vocabulary."`
+	// Compartment limits it to one compartment and all below it.
+	Compartment id.ID     `json:"compartment_id,omitzero" nullable:"true" doc:"It holds in this compartment and all below it; everywhere when left out."`
+	NotBefore   time.Time `json:"not_before,omitzero" nullable:"true"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero" nullable:"true"`
 }
 
-// Source is a grant with the role it came from.
+// Source is a grant with where its holder has it from.
 type Source struct {
 	Grant
-	Role string `json:"role"`
+	Role string `json:"role" doc:"The role it is written in; empty when it was given directly."`
+	Via  string `json:"via" example:"role Deployer through group Operations"`
+	// Within is the compartment that the assignment of the role is limited to.
+	Within id.ID `json:"within_compartment_id,omitzero"`
+
+	through origin
+}
+
+// Resource is what a question is about. The zero Resource is the tenant as a
+// whole: only grants that hold everywhere match it.
+type Resource struct {
+	Compartment id.ID          `json:"compartment_id,omitzero" nullable:"true"`
+	Kind        string         `json:"kind,omitempty" maxLength:"100"`
+	ID          id.ID          `json:"id,omitzero" nullable:"true"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
 }
 
 // Considered is a source that was looked at for a decision.
 type Considered struct {
 	Source
-	Specificity int  `json:"specificity" doc:"Higher is more specific."`
-	Matched     bool `json:"matched"`
+	Specificity int    `json:"specificity" doc:"Higher is more specific."`
+	Matched     bool   `json:"matched" doc:"Whether it holds for what was asked."`
+	Note        string `json:"note,omitempty" doc:"Why a grant for this permission does not hold, or holds without an answer."`
 }
 
 // Decision is the answer to one question, with its reason.
@@ -59,26 +88,56 @@ type Decision struct {
 // parts of a permission; subtype "" is generic.
 type parts [4]string
 
-var partText = regexp.MustCompile(`^(\*|[a-z][a-z0-9_-]*)$`)
-
 // parse reads a grant's permission. Three parts are generic, four name a subtype.
-func parse(text string) (parts, error) {
-	split := strings.Split(text, ":")
-	if len(split) < 3 || len(split) > 4 {
-		return parts{}, badPermission(text)
-	}
+func parse(text string) (parts, error) { return split(text, true) }
+
+// question reads a permission that is asked for: no wildcards.
+func question(text string) (parts, error) { return split(text, false) }
+
+// split does not allocate when the text is a permission.
+func split(text string, wild bool) (parts, error) {
 	var p parts
-	for i, s := range split {
-		if !partText.MatchString(s) {
+	rest := text
+	for i := range p {
+		part, after, more := strings.Cut(rest, ":")
+		if !isPart(part, wild) {
 			return parts{}, badPermission(text)
 		}
-		p[i] = s
+		p[i] = part
+		if !more {
+			if i < 2 {
+				return parts{}, badPermission(text)
+			}
+			return p, nil
+		}
+		rest = after
 	}
-	return p, nil
+	return parts{}, badPermission(text)
+}
+
+func isPart(s string, wild bool) bool {
+	if s == "*" {
+		return wild
+	}
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z'
+		inner := c >= '0' && c <= '9' || c == '_' || c == '-'
+		if !letter && (i == 0 || !inner) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func badPermission(text string) error {
 	return fault.BadField("body.permission", "%q is not a permission. Write domain:resource:action, with * for any part, e.g. cmdb:ci:read.", text)
+}
+
+// Valid reports whether a text is a permission that a route can ask for.
+func Valid(permission string) bool {
+	_, err := question(permission)
+	return err == nil
 }
 
 // Validate reports whether g can be stored. It returns fault.Invalid.
@@ -91,6 +150,20 @@ func (g Grant) Validate() error {
 	}
 	if g.Hard && g.Effect == Allow {
 		return fault.BadField("body.hard", "Only a denial can be hard.")
+	}
+	if err := validTimes(g.NotBefore, g.ExpiresAt); err != nil {
+		return err
+	}
+	if g.Condition == "" {
+		return nil
+	}
+	_, err := condition.Compile(g.Condition)
+	return err
+}
+
+func validTimes(from, to time.Time) error {
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return fault.BadField("body.expires_at", "It would end before it begins. Choose a later end.")
 	}
 	return nil
 }
@@ -108,167 +181,11 @@ func (p parts) specificity() int {
 	return literals<<4 | position
 }
 
-// Rights are the compiled grants of one actor: questions cost the same for ten
-// grants and ten thousand. They are immutable.
-type Rights struct {
-	soft map[parts]Source
-	hard map[parts]Source
-	all  []Source
-}
-
-// Compile indexes grants by their parts. Grants that do not parse are refused,
-// never ignored.
-func Compile(sources []Source) (*Rights, error) {
-	r := &Rights{soft: map[parts]Source{}, hard: map[parts]Source{}, all: slices.Clone(sources)}
-	for _, s := range sources {
-		if err := s.Validate(); err != nil {
-			return nil, err
-		}
-		p, _ := parse(s.Permission)
-		if s.Hard {
-			r.hard[p] = s
-			continue
-		}
-		if old, ok := r.soft[p]; !ok || old.Effect == Allow && s.Effect == Deny {
-			r.soft[p] = s
-		}
-	}
-	return r, nil
-}
-
-// genericPatterns and subtypePatterns say which parts of a question stay
-// literal in the forms that can match it, most specific first.
-var genericPatterns, subtypePatterns = patterns()
-
-func patterns() (generic, subtype [][4]bool) {
-	for mask := range 16 {
-		keep := [4]bool{mask&8 != 0, mask&4 != 0, mask&2 != 0, mask&1 != 0}
-		subtype = append(subtype, keep)
-	}
-	slices.SortFunc(subtype, func(a, b [4]bool) int { return weight(b) - weight(a) })
-	for _, keep := range subtype {
-		if !keep[3] {
-			generic = append(generic, keep)
-		}
-	}
-	return generic, subtype
-}
-
-func weight(keep [4]bool) int {
-	p := parts{"*", "*", "*", "*"}
-	for i, k := range keep {
-		if k {
-			p[i] = "x"
-		}
-	}
-	return p.specificity()
-}
-
-// find returns the grant that decides about q, most specific first; with
-// equally specific forms (generic and `*` subtype) deny wins.
-func find(index map[parts]Source, q parts) (Source, bool) {
-	if len(index) == 0 {
-		return Source{}, false
-	}
-	forms := genericPatterns
-	if q[3] != "" {
-		forms = subtypePatterns
-	}
-	for _, keep := range forms {
-		p := parts{"*", "*", "*", ""}
-		for i, k := range keep {
-			if k {
-				p[i] = q[i]
-			}
-		}
-		best, ok := index[p]
-		if !keep[3] && q[3] != "" {
-			p[3] = "*"
-			if s, found := index[p]; found && (!ok || s.Effect == Deny) {
-				best, ok = s, true
-			}
-		}
-		if ok {
-			return best, true
-		}
-	}
-	return Source{}, false
-}
-
-// Allowed answers a question. It does not allocate.
-func (r *Rights) Allowed(permission string) bool {
-	_, allowed, err := r.decide(permission)
-	return err == nil && allowed
-}
-
-// decide is the one code path behind Allowed and Explain.
-func (r *Rights) decide(permission string) (*Source, bool, error) {
-	q, err := question(permission)
-	if err != nil {
-		return nil, false, err
-	}
-	if s, ok := find(r.hard, q); ok {
-		return &s, false, nil
-	}
-	if s, ok := find(r.soft, q); ok {
-		return &s, s.Effect == Allow, nil
-	}
-	return nil, false, nil
-}
-
-// question reads a permission that is asked for: no wildcards.
-func question(text string) (parts, error) {
-	var q parts
-	rest, i := text, 0
-	for ; i < 4; i++ {
-		part, after, more := strings.Cut(rest, ":")
-		if part == "" || part == "*" {
-			return parts{}, badPermission(text)
-		}
-		q[i] = part
-		if !more {
-			break
-		}
-		rest = after
-	}
-	if i < 2 || i > 3 {
-		return parts{}, badPermission(text)
-	}
-	return q, nil
-}
-
-// Explain answers a question and says why. It returns fault.Invalid for what
-// is not a permission.
-func (r *Rights) Explain(permission string) (Decision, error) {
-	by, allowed, err := r.decide(permission)
-	if err != nil {
-		return Decision{}, err
-	}
-	d := Decision{Allowed: allowed, Permission: permission, DecidedBy: by, Considered: []Considered{}}
-	d.Reason = reason(by, allowed)
-	q, _ := question(permission)
-	for _, s := range r.all {
-		p, _ := parse(s.Permission)
-		d.Considered = append(d.Considered, Considered{Source: s, Specificity: p.specificity(), Matched: p.matches(q)})
-	}
-	slices.SortStableFunc(d.Considered, func(a, b Considered) int { return b.Specificity - a.Specificity })
-	return d, nil
-}
-
-func reason(by *Source, allowed bool) string {
-	switch {
-	case by == nil:
-		return "No grant matches, so the answer is no."
-	case by.Hard:
-		return fmt.Sprintf("The role %s denies %s, and this denial cannot be overridden.", by.Role, by.Permission)
-	case allowed:
-		return fmt.Sprintf("The role %s allows %s, the most specific grant that matches.", by.Role, by.Permission)
-	}
-	return fmt.Sprintf("The role %s denies %s, the most specific grant that matches.", by.Role, by.Permission)
-}
-
 // matches reports whether a grant's pattern covers a question.
-func (p parts) matches(q parts) bool {
+func (p parts) matches(q parts) bool { return p.contains(q) }
+
+// contains reports whether everything that q matches is matched by p.
+func (p parts) contains(q parts) bool {
 	for i := range 3 {
 		if p[i] != "*" && p[i] != q[i] {
 			return false
@@ -277,17 +194,13 @@ func (p parts) matches(q parts) bool {
 	return p[3] == "" || p[3] == "*" && q[3] != "" || p[3] == q[3]
 }
 
-// List returns what the rights allow, as patterns, with denials prefixed "!":
-// enough for a user interface to hide what would be refused.
-func (r *Rights) List() []string {
-	list := []string{}
-	for _, s := range r.all {
-		if s.Effect == Deny {
-			list = append(list, "!"+s.Permission)
-		} else {
-			list = append(list, s.Permission)
+// overlaps reports whether something is matched by both.
+func (p parts) overlaps(q parts) bool {
+	for i := range 4 {
+		literal := p[i] != "*" && p[i] != "" && q[i] != "*" && q[i] != ""
+		if literal && p[i] != q[i] {
+			return false
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	return true
 }
