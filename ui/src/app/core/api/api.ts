@@ -28,10 +28,12 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
  */
 @Injectable({ providedIn: 'root' })
 export class Api {
-  /** Asks for the password; answers whether the request may be sent again. Set by StepUp. */
+  /** Asks for a proof that it is still the same person; answers whether the request may be sent again. Set by StepUp. */
   stepUp: () => Promise<boolean> = () => Promise.resolve(false);
   /** Called when the server says that nobody is signed in. Set by Session. */
   signedOut: () => void = () => undefined;
+  /** Called when the session may do nothing before a second factor is proven. Set by Session. */
+  limited: () => void = () => undefined;
 
   /** Reads a resource. */
   get<T>(path: string, options: RequestOptions = {}): Promise<T> {
@@ -80,6 +82,7 @@ export class Api {
       if (!(cause instanceof Problem)) throw cause;
       if (cause.code === 'step_up_required' && (await this.stepUp())) return send();
       if (cause.code === 'unauthenticated' && !options.keepSession) this.signedOut();
+      if (cause.code === 'mfa_required') this.limited();
       throw cause;
     }
   }

@@ -10,6 +10,7 @@ export type ProblemCode =
   | 'internal'
   | 'gone'
   | 'step_up_required'
+  | 'mfa_required'
   | 'offline';
 
 /** One rejected field; `location` is a path such as `body.admin_email`. */

@@ -35,13 +35,19 @@ export class Dialogs {
     return (await this.open<boolean, Confirmation>(ConfirmDialog, question, config)) ?? false;
   }
 
-  /** Asks for the password again; requests that wait at the same time share one dialog. */
+  /** Explains why the person may not do what needs `permission`. */
+  async why(permission: string): Promise<void> {
+    const { WhyDialog } = await import('../permission/why');
+    await this.open<void>(WhyDialog, permission, { wide: true });
+  }
+
+  /** Asks for a proof that it is still the same person; requests that wait at the same time share one dialog. */
   stepUp(): Promise<boolean> {
-    this.reauthentication ??= this.askPassword().finally(() => (this.reauthentication = null));
+    this.reauthentication ??= this.askProof().finally(() => (this.reauthentication = null));
     return this.reauthentication;
   }
 
-  private async askPassword(): Promise<boolean> {
+  private async askProof(): Promise<boolean> {
     const { StepUpDialog } = await import('./step-up');
     return (await this.open<boolean>(StepUpDialog)) ?? false;
   }

@@ -1,52 +1,97 @@
 import { DialogRef } from '@angular/cdk/dialog';
-import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, DestroyRef, computed, inject, linkedSignal, signal } from '@angular/core';
 import { FormControl, FormGroup, ReactiveFormsModule, Validators } from '@angular/forms';
 
 import { Api } from '../api/api';
+import { remote } from '../api/remote';
+import { action } from '../feedback/action';
 import { ProblemNotice } from '../feedback/problem-notice';
 import { Field, FieldInput } from '../form/field';
 import { submit } from '../form/submit';
+import { Icon } from '../icon/icon';
 import { Session } from '../session/session';
+import { usePasskey } from '../webauthn/passkey';
 import { DialogFrame } from './dialog-frame';
+import { Elsewhere, Proof, ProofMethod, elsewhereAddress, proofsOf } from './step-up-methods';
 
-/** Asks for the password again before something sensitive; opened by Dialogs.stepUp. */
+/** Asks for a proof that it is still the same person before something sensitive; opened by Dialogs.stepUp. */
 @Component({
   selector: 'nb-step-up',
-  imports: [DialogFrame, Field, FieldInput, ProblemNotice, ReactiveFormsModule],
+  imports: [DialogFrame, Field, FieldInput, Icon, ProblemNotice, ReactiveFormsModule],
   changeDetection: ChangeDetectionStrategy.OnPush,
-  template: `
-    <form [formGroup]="form" (ngSubmit)="send()">
-      <nb-dialog-frame i18n-heading heading="Confirm that it is you">
-        <p class="soft" i18n>
-          This needs your password again, {{ session.user()?.name }}. It is then good for a few minutes.
-        </p>
-        <nb-problem [problem]="sending.problem()" />
-        <nb-field i18n-label label="Password" [error]="sending.error('password')">
-          <input nbInput type="password" autocomplete="current-password" formControlName="password" cdkFocusInitial />
-        </nb-field>
-        <ng-container actions>
-          <button type="button" class="button" (click)="ref.close(false)" i18n>Cancel</button>
-          <button class="button primary" [disabled]="sending.busy()" i18n>Confirm</button>
-        </ng-container>
-      </nb-dialog-frame>
-    </form>
+  templateUrl: './step-up.html',
+  styles: `
+    form {
+      display: contents;
+    }
+    .others {
+      display: grid;
+      gap: var(--s2);
+    }
   `,
 })
 export class StepUpDialog {
   private readonly api = inject(Api);
   protected readonly ref = inject<DialogRef<boolean>>(DialogRef);
   protected readonly session = inject(Session);
+  protected readonly ways = remote<Proof>(() => '/session/reauthenticate');
+  protected readonly methods = computed(() => proofsOf(this.ways.value()?.methods));
+  /** What is asked for now; the others stand below as buttons. */
+  protected readonly method = linkedSignal<ProofMethod | null>(() => this.methods()[0] ?? null);
+  protected readonly others = computed(() => this.methods().filter((one) => one !== this.method()));
+  protected readonly waiting = signal(false);
   protected readonly form = new FormGroup({
     password: new FormControl('', { nonNullable: true, validators: Validators.required }),
+    totp: new FormControl('', { nonNullable: true, validators: Validators.required }),
   });
   protected readonly sending = submit(this.form);
+  protected readonly using = action();
+  private readonly elsewhere = new Elsewhere(() => this.ref.close(true));
+
+  constructor() {
+    inject(DestroyRef).onDestroy(() => this.elsewhere.stop());
+  }
+
+  protected word(method: ProofMethod): string {
+    switch (method) {
+      case 'password':
+        return $localize`Use the password`;
+      case 'totp':
+        return $localize`Use a code of the authenticator app`;
+      case 'passkey':
+        return $localize`Use a passkey`;
+      case 'elsewhere':
+        return $localize`Sign in again at your provider`;
+    }
+  }
 
   protected async send(): Promise<void> {
-    if (!this.sending.ready()) return;
-    const body = this.form.getRawValue();
-    const done = await this.sending.run(() =>
-      this.api.post('/session/reauthenticate', body, { keepSession: true }),
-    );
+    const method = this.method();
+    if (method !== 'password' && method !== 'totp') return;
+    const control = this.form.controls[method];
+    this.form.controls[method === 'totp' ? 'password' : 'totp'].disable();
+    const ready = this.sending.ready();
+    this.form.enable();
+    if (ready && (await this.sending.run(() => this.prove({ [method]: control.value.replace(method === 'totp' ? /\s/g : /^$/, '') })))) {
+      this.ref.close(true);
+    }
+  }
+
+  protected async passkey(): Promise<void> {
+    const { options, state } = this.ways.value() ?? {};
+    const done = await this.using.run(async () => this.prove({ state, credential: await usePasskey(options) }));
     if (done) this.ref.close(true);
+    else await this.ways.reload(); // a challenge serves once
+  }
+
+  protected leave(): void {
+    const to = this.ways.value()?.redirect;
+    if (!to) return;
+    if (this.elsewhere.open(to)) this.waiting.set(true);
+    else location.assign(elsewhereAddress(to, location.pathname + location.search));
+  }
+
+  private prove(body: object): Promise<void> {
+    return this.api.post('/session/reauthenticate', body, { keepSession: true });
   }
 }

@@ -1,9 +1,11 @@
-import { ChangeDetectionStrategy, Component, input, output } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, input, output } from '@angular/core';
 
 import { Problem } from '../api/problem';
+import { Dialogs } from '../dialog/dialogs';
 import { Icon } from '../icon/icon';
+import { refusedPermission } from '../permission/decision';
 
-/** Shows a Problem where it happened, with its request number and, if wanted, a retry. */
+/** Shows a Problem where it happened, with its request number and, if wanted, a retry; a refusal can be explained. */
 @Component({
   selector: 'nb-problem',
   imports: [Icon],
@@ -27,6 +29,9 @@ import { Icon } from '../icon/icon';
             <p class="small-text soft" i18n>Request <code>{{ id }}</code></p>
           }
         </div>
+        @if (refused(); as permission) {
+          <button type="button" class="button small" (click)="dialogs.why(permission)" i18n>Why?</button>
+        }
         @if (retryable()) {
           <button type="button" class="button small" (click)="retry.emit()" i18n>Try again</button>
         }
@@ -48,7 +53,12 @@ import { Icon } from '../icon/icon';
   `,
 })
 export class ProblemNotice {
+  protected readonly dialogs = inject(Dialogs);
   readonly problem = input.required<Problem | null>();
   readonly retryable = input(false);
   readonly retry = output();
+  protected readonly refused = computed(() => {
+    const problem = this.problem();
+    return problem && refusedPermission(problem);
+  });
 }

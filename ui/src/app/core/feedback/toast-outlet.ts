@@ -1,5 +1,6 @@
 import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
 
+import { Dialogs } from '../dialog/dialogs';
 import { Icon } from '../icon/icon';
 import { Toasts } from './toasts';
 
@@ -14,6 +15,9 @@ import { Toasts } from './toasts';
       <div class="toast" [class]="'tone-' + toast.tone">
         <nb-icon [name]="toast.tone === 'good' ? 'success' : 'error'" />
         <p>{{ toast.text }}</p>
+        @if (toast.refused; as permission) {
+          <button type="button" class="button small" (click)="dialogs.why(permission)" i18n>Why?</button>
+        }
         <button
           type="button"
           class="button quiet small icon-only"
@@ -58,5 +62,6 @@ import { Toasts } from './toasts';
   `,
 })
 export class ToastOutlet {
+  protected readonly dialogs = inject(Dialogs);
   protected readonly toasts = inject(Toasts);
 }

@@ -2,12 +2,15 @@ import { Injectable, signal } from '@angular/core';
 
 import { isAbort } from '../api/api';
 import { asProblem } from '../api/problem';
+import { refusedPermission } from '../permission/decision';
 
 /** A short message in the corner. */
 export interface Toast {
   id: number;
   tone: 'good' | 'bad';
   text: string;
+  /** The permission that was missing; the message then offers an explanation. */
+  refused: string | null;
 }
 
 /** Short messages about what was done. Failures stay until they are closed. */
@@ -26,7 +29,9 @@ export class Toasts {
 
   /** Says what failed and stays. An aborted request says nothing. */
   failed(cause: unknown): void {
-    if (!isAbort(cause)) this.add('bad', asProblem(cause).message);
+    if (isAbort(cause)) return;
+    const problem = asProblem(cause);
+    this.add('bad', problem.message, refusedPermission(problem));
   }
 
   /** Takes a message away. */
@@ -34,9 +39,9 @@ export class Toasts {
     this.list.update((old) => old.filter((toast) => toast.id !== id));
   }
 
-  private add(tone: Toast['tone'], text: string): number {
+  private add(tone: Toast['tone'], text: string, refused: string | null = null): number {
     const id = ++this.last;
-    this.list.update((old) => [...old.slice(-3), { id, tone, text }]);
+    this.list.update((old) => [...old.slice(-3), { id, tone, text, refused }]);
     return id;
   }
 }

@@ -14,9 +14,17 @@ export const signedIn: CanActivateFn = async (_route, state) => {
     () => true,
     () => false,
   );
-  if (session.signedIn()) return true;
+  if (session.signedIn()) return !session.limited() || router.parseUrl('/second-factor');
   if (await setupOpen(api)) return router.parseUrl('/setup');
   return signIn(router, state.url, reachable);
+};
+
+/** Lets people pass whose session waits for a second factor; others go to the first page. */
+export const limited: CanActivateFn = async () => {
+  const session = inject(Session);
+  const router = inject(Router);
+  await session.load().catch(() => undefined);
+  return session.limited() || router.parseUrl('/');
 };
 
 /** Keeps the set-up wizard away once set-up is closed. */

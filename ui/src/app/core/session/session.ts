@@ -29,7 +29,29 @@ export interface SessionView {
   authenticated_at: string;
   appliance: { name: string; url: string; version: string; time_zone: string };
   breakglass: BreakglassRef | null;
+  /** How the session was begun. */
+  method?: SessionMethod;
+  /** A second factor was proven in it. */
+  mfa?: boolean;
+  /** It may do nothing before a second factor is proven. */
+  mfa_required?: boolean;
+  /** And there is none yet to prove. */
+  mfa_enrolment_required?: boolean;
 }
+
+/** How a session was begun. */
+export type SessionMethod = 'password' | 'oidc' | 'saml' | 'passkey' | 'recovery';
+
+/** What a sign-in asks for before there is a session. */
+export interface SecondFactor {
+  token: string;
+  methods: ('totp' | 'passkey' | 'recovery_code')[];
+  /** For the browser's passkeys, in the JSON form of WebAuthn. */
+  options: unknown;
+}
+
+/** The answer to a sign-in: a session, or its second step. */
+export type SignInAnswer = SessionView | { second_factor: SecondFactor };
 
 /** The signed-in session. `current()` is null when nobody is signed in. */
 @Injectable({ providedIn: 'root' })
@@ -42,12 +64,15 @@ export class Session {
   readonly signedIn = computed(() => this.state() !== null);
   readonly user = computed(() => this.state()?.user ?? null);
   readonly tenant = computed(() => this.state()?.tenant ?? null);
+  /** The session may do nothing before a second factor is enrolled or proven. */
+  readonly limited = computed(() => Boolean(this.state()?.mfa_required || this.state()?.mfa_enrolment_required));
   readonly breakglass = computed(() => this.state()?.breakglass ?? null);
   /** True when the session ended while it was in use; the sign-in page says so. */
   readonly ended = signal(false);
 
   constructor() {
     this.api.signedOut = () => this.end();
+    this.api.limited = () => void this.refresh().catch(() => undefined);
   }
 
   /** Asks the server who is signed in, once; later calls wait for the same answer. */
@@ -64,15 +89,22 @@ export class Session {
     this.state.set(await this.api.get<SessionView>('/session'));
   }
 
-  /** Signs in; rejects with a Problem to show in the form. */
-  async signIn(email: string, password: string): Promise<void> {
-    this.state.set(await this.api.post<SessionView>('/session', { email, password }));
+  /**
+   * Sends what proves the person to one of the routes that begin a session.
+   * Answers the second step when there is one; rejects with a Problem to show.
+   */
+  async begin(path: string, proof: object): Promise<SecondFactor | null> {
+    const answer = await this.api.post<SignInAnswer>(path, proof, { keepSession: true });
+    if ('second_factor' in answer && answer.second_factor) return answer.second_factor;
+    this.state.set(answer as SessionView);
     this.ended.set(false);
+    return null;
   }
 
-  /** Signs out here and on the server. */
+  /** Signs out here and on the server, and at the provider that signed the person in if it wants that. */
   async signOut(): Promise<void> {
-    await this.api.delete('/session');
+    const answer = await this.api.delete<{ redirect?: string } | undefined>('/session');
+    if (answer?.redirect) return location.assign(answer.redirect);
     this.forget();
   }
 

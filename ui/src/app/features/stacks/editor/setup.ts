@@ -14,9 +14,10 @@ import {
   lineNumbers,
 } from '@codemirror/view';
 
+import { look } from '@core/editor/look';
+
 import { ProgramDiagnostic, Schema } from '../stack';
 import { complete } from './completion';
-import { look } from './look';
 
 /** What an editor needs from the page around it. */
 export interface EditorHost {

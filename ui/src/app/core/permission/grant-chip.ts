@@ -1,8 +1,8 @@
 import { ChangeDetectionStrategy, Component, input } from '@angular/core';
 
-import { Icon } from '@core/icon/icon';
+import { Icon } from '../icon/icon';
 
-import { Grant } from './role';
+import { Grant } from './grant';
 
 /** One grant: the permission, and whether it allows or denies. */
 @Component({
