@@ -49,13 +49,20 @@ const record = (sequence) => {
   };
 };
 const breakglass = { id: id(61), reason: 'Identity provider is down, restore needed', ends_at: ahead(41), user_name: 'Ada Berger' };
-const session = (scenario) => ({
+export const session = (scenario) => ({
   id: id(40), user: { id: id(11), name: 'Ada Berger', email: 'ada@home.arpa' }, tenant: { id: tenant.id, name: tenant.name, is_root: tenant.is_root },
   tenants: tenants.filter((each) => each.status === 'active').map(({ id, name, is_root }) => ({ id, name, is_root })), permissions: ['*:*:*'],
   signed_in_at: ago(52), authenticated_at: ago(52), expires_at: ahead(400),
   appliance: { name: 'nimbus-01', url: 'https://nimbus.home.arpa:8443', version: '0.1.0', time_zone: 'Europe/Berlin' },
   breakglass: scenario.breakglass ? breakglass : null,
+  method: 'password', mfa: !scenario.enrol, mfa_required: Boolean(scenario.enrol), mfa_enrolment_required: Boolean(scenario.enrol),
 });
+/** Begins a session. */
+export const begin = (scenario) => {
+  signedIn = true;
+  scenario.signed_out = false;
+  return [201, session(scenario)];
+};
 export const activeTenant = () => tenant;
 let tenant = tenants[1];
 let signedIn = true;
@@ -79,29 +86,12 @@ function records({ query, scenario }) {
   return page(found, sequence > 0 && found.length ? String(sequence) : null);
 }
 
-function explain({ body }) {
-  const considered = [
-    { role: 'Approver', permission: 'deployment:stack:approve', effect: 'allow', hard: false, specificity: 3, matched: body.permission === 'deployment:stack:approve' },
-    { role: 'Operator', permission: 'deployment:*:*', effect: 'allow', hard: false, specificity: 1, matched: body.permission.startsWith('deployment:') },
-    { role: 'Approver', permission: 'breakglass:session:*', effect: 'deny', hard: true, specificity: 2, matched: body.permission.startsWith('breakglass:session:') },
-  ];
-  const decided = considered.find((grant) => grant.matched) ?? null;
-  return [200, { allowed: decided?.effect === 'allow', permission: body.permission, reason: decided ? `The most specific grant that matches is ${decided.permission} of the role ${decided.role}.` : 'No grant matches. Without a grant the answer is no.', decided_by: decided, considered }];
-}
-
 /** Everything but set-up and infrastructure. */
 export const routes = [
   ['GET', /^\/v1\/session$/, ({ scenario }) => signedIn && !scenario.signed_out && !scenario.setup ? [200, session(scenario)] : problem(401, 'unauthenticated', 'Sign in first.')],
-  ['POST', /^\/v1\/session$/, ({ body, scenario }) => {
-    if (body.password === 'wrong') return problem(401, 'unauthenticated', 'E-mail address or password is wrong. Check both and try again.');
-    signedIn = true;
-    scenario.signed_out = false;
-    return [201, session(scenario)];
-  }],
   ['DELETE', /^\/v1\/session$/, () => { signedIn = false; return [204]; }],
   ['PUT', /^\/v1\/session\/tenant$/, ({ body, scenario }) => { tenant = tenants.find((each) => each.id === body.tenant_id); return [200, session(scenario)]; }],
-  ['POST', /^\/v1\/session\/reauthenticate$/, ({ body }) => body.password === 'wrong' ? problem(401, 'unauthenticated', 'The password is wrong. Try again.') : [204]],
-  ['GET', /^\/v1\/sessions$/, () => page([{ id: id(40), address: '192.168.1.23', user_agent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36', signed_in_at: ago(52), last_seen_at: ago(0), expires_at: ahead(400), current: true }, { id: id(41), address: '10.8.0.4', user_agent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1', signed_in_at: ago(2_900), last_seen_at: ago(700), expires_at: ahead(90), current: false }])],
+  ['GET', /^\/v1\/sessions$/, () => page([{ id: id(40), address: '192.168.1.23', user_agent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36', signed_in_at: ago(52), last_seen_at: ago(0), expires_at: ahead(400), method: 'password', mfa: true, current: true }, { id: id(41), address: '10.8.0.4', user_agent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1', signed_in_at: ago(2_900), last_seen_at: ago(700), expires_at: ahead(90), method: 'passkey', mfa: true, current: false }])],
   ['DELETE', /^\/v1\/sessions\/.+$/, () => [204]],
   ['GET', /^\/v1\/tokens$/, ({ scenario }) => page(scenario.empty ? [] : [{ id: id(31), name: 'ci-runner', expires_at: ahead(100_000), created_at: ago(20_000), last_used_at: ago(33) }])],
   ['POST', /^\/v1\/tokens$/, ({ body }) => [201, { id: id(32), name: body.name, token: 'nbt_7Hq2vXk9LrT4mZpN8sWcY1bD6fGjK3uE', expires_at: ahead(body.expires_in_days * 1440) }]],
@@ -120,9 +110,7 @@ export const routes = [
   ['POST', /^\/v1\/users\/([^/]+)\/roles$/, ({ params, body }) => { users.find((each) => each.id === params[0]).roles.push(roles.find((role) => role.id === body.role_id)); return [204]; }],
   ['DELETE', /^\/v1\/users\/([^/]+)\/roles\/([^/]+)$/, ({ params }) => { const user = users.find((each) => each.id === params[0]); user.roles = user.roles.filter((role) => role.id !== params[1]); return [204]; }],
   ['GET', /^\/v1\/roles$/, ({ scenario }) => page(scenario.empty ? [] : roles)],
-  ['POST', /^\/v1\/roles$/, ({ body }) => { roles.push({ id: id(300 + roles.length), system: false, ...body }); return [201, roles.at(-1)]; }],
   ['DELETE', /^\/v1\/roles\/([^/]+)$/, ({ params }) => { roles.splice(roles.findIndex((role) => role.id === params[0]), 1); return [204]; }],
-  ['POST', /^\/v1\/permissions\/explain$/, explain],
   ['GET', /^\/v1\/audit\/records$/, records],
   ['GET', /^\/v1\/audit\/records\/(\d+)$/, ({ params }) => [200, record(Number(params[0]))]],
   ['POST', /^\/v1\/audit\/verify$/, ({ scenario }) => [200, scenario.breakglass

@@ -1,7 +1,8 @@
 // A stand-in for the appliance, for looking at the interface while it is made:
 // serves ../dist (or DIST) and answers /v1 with made-up data from memory. Development
 // only; it knows no security at all. POST /mock/scenario {name: bool} switches
-// what it plays: setup, empty, breakglass, signed_out, failing.
+// what it plays: setup, empty, breakglass, signed_out, failing, refused, step_up,
+// second_factor, enrol, elsewhere.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
@@ -10,14 +11,16 @@ import { fileURLToPath } from 'node:url';
 import { routes as applianceRoutes } from './appliance.mjs';
 import { routes as infrastructureRoutes } from './infrastructure.mjs';
 import { routes as peopleRoutes } from './people.mjs';
+import { routes as permissionRoutes } from './permissions.mjs';
 import { routes as setupRoutes } from './setup.mjs';
+import { routes as signInRoutes } from './sign-in.mjs';
 import { socket } from './socket.mjs';
 import { routes as tenancyRoutes } from './tenancy.mjs';
 
 const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
 const port = Number(process.env.PORT ?? 4300);
-const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false };
-const routes = [...setupRoutes, ...tenancyRoutes, ...peopleRoutes, ...applianceRoutes, ...infrastructureRoutes];
+const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false, refused: false, step_up: false, second_factor: false, enrol: false, elsewhere: false };
+const routes = [...setupRoutes, ...permissionRoutes, ...signInRoutes, ...tenancyRoutes, ...peopleRoutes, ...applianceRoutes, ...infrastructureRoutes];
 const types = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

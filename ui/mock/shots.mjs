@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
+import { accessPages } from './shots-access.mjs';
 import { infrastructurePages } from './shots-infrastructure.mjs';
 import { peoplePages } from './shots-people.mjs';
 
@@ -12,11 +13,10 @@ const base = process.env.BASE ?? 'http://127.0.0.1:4300';
 const folder = process.env.SHOTS ?? '/tmp/shots';
 const only = process.argv[2] ?? '';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const quiet = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false };
+const quiet = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false, refused: false, step_up: false, second_factor: false, enrol: false, elsewhere: false };
 const click = (name) => (page) => page.getByRole('button', { name }).first().click();
 
 const pages = [
-  { name: 'sign-in', path: '/sign-in', scenario: { signed_out: true } },
   { name: 'dashboard', path: '/' },
   { name: 'dashboard-empty', path: '/', scenario: { empty: true } },
   { name: 'dashboard-breakglass', path: '/', scenario: { breakglass: true } },
@@ -27,22 +27,11 @@ const pages = [
   { name: 'audit-broken', path: '/audit', scenario: { breakglass: true }, act: click('Verify the chain') },
   { name: 'audit-none', path: '/audit?outcome=denied', scenario: { empty: true } },
   { name: 'audit-record', path: '/audit/4308' },
-  { name: 'roles', path: '/roles' },
-  { name: 'role-new', path: '/roles', act: click('New role') },
-  {
-    name: 'roles-explained',
-    path: '/roles',
-    act: async (page) => {
-      await page.getByRole('textbox', { name: 'Permission' }).fill('deployment:stack:approve');
-      await page.getByRole('button', { name: 'Explain' }).click();
-    },
-  },
   { name: 'break-glass', path: '/break-glass' },
   { name: 'break-glass-open', path: '/break-glass', scenario: { breakglass: true } },
   { name: 'break-glass-empty', path: '/break-glass', scenario: { empty: true } },
   { name: 'health', path: '/health' },
   { name: 'health-degraded', path: '/health', scenario: { breakglass: true } },
-  { name: 'profile', path: '/profile' },
   { name: 'not-found', path: '/nowhere' },
   { name: 'setup-token', path: '/setup', scenario: { setup: true, setup_signed_in: false } },
   ...['appliance', 'database', 'hsm', 'organisation', 'proxmox', 'recovery_kit', 'done'].map((step) => ({
@@ -64,6 +53,7 @@ const pages = [
   },
   ...infrastructurePages,
   ...peoplePages,
+  ...accessPages,
 ];
 
 async function play(scenario) {

@@ -1,6 +1,6 @@
 import { Routes } from '@angular/router';
 
-import { setupIsOpen, signedIn } from '@core/session/guards';
+import { limited, setupIsOpen, signedIn } from '@core/session/guards';
 
 /** Every page of the interface; each feature keeps its own routes in its folder. */
 export const routes: Routes = [
@@ -12,6 +12,23 @@ export const routes: Routes = [
   {
     path: 'sign-in',
     loadComponent: () => import('./features/identity/sign-in').then((m) => m.SignIn),
+  },
+  {
+    path: 'second-factor',
+    canActivate: [limited],
+    loadComponent: () => import('./features/identity/second-factor-gate').then((m) => m.SecondFactorGate),
+  },
+  {
+    path: 'signed-in-again',
+    loadComponent: () => import('./features/identity/signed-in-again').then((m) => m.SignedInAgain),
+  },
+  {
+    path: 'invitation',
+    loadComponent: () => import('./features/identity/invitation-page').then((m) => m.InvitationPage),
+  },
+  {
+    path: 'password-reset',
+    loadComponent: () => import('./features/identity/password-reset-page').then((m) => m.PasswordResetPage),
   },
   {
     path: '',
@@ -57,7 +74,11 @@ export const routes: Routes = [
       },
       {
         path: 'roles',
-        loadComponent: () => import('./features/permission/roles').then((m) => m.Roles),
+        loadChildren: () => import('./features/permission/permission.routes').then((m) => m.routes),
+      },
+      {
+        path: 'sign-in-providers',
+        loadChildren: () => import('./features/federation/federation.routes').then((m) => m.routes),
       },
       {
         path: 'break-glass',

@@ -116,6 +116,7 @@ export class Shell {
       if (event.id === this.session.current()?.id) this.session.end();
     });
     effect(() => {
+      if (this.session.limited()) void this.router.navigateByUrl('/second-factor');
       if (this.session.signedIn()) return;
       const queryParams = this.session.ended() ? { return: this.router.url } : {};
       void this.router.navigate(['/sign-in'], { queryParams });

@@ -41,8 +41,7 @@ export class StepUpDialog {
   protected readonly others = computed(() => this.methods().filter((one) => one !== this.method()));
   protected readonly waiting = signal(false);
   protected readonly form = new FormGroup({
-    password: new FormControl('', { nonNullable: true, validators: Validators.required }),
-    totp: new FormControl('', { nonNullable: true, validators: Validators.required }),
+    proof: new FormControl('', { nonNullable: true, validators: Validators.required }),
   });
   protected readonly sending = submit(this.form);
   protected readonly using = action();
@@ -65,16 +64,18 @@ export class StepUpDialog {
     }
   }
 
+  protected use(method: ProofMethod): void {
+    this.form.reset();
+    this.sending.clear();
+    this.method.set(method);
+  }
+
   protected async send(): Promise<void> {
     const method = this.method();
-    if (method !== 'password' && method !== 'totp') return;
-    const control = this.form.controls[method];
-    this.form.controls[method === 'totp' ? 'password' : 'totp'].disable();
-    const ready = this.sending.ready();
-    this.form.enable();
-    if (ready && (await this.sending.run(() => this.prove({ [method]: control.value.replace(method === 'totp' ? /\s/g : /^$/, '') })))) {
-      this.ref.close(true);
-    }
+    if (!method || !this.sending.ready()) return;
+    const { proof } = this.form.getRawValue();
+    const value = method === 'totp' ? proof.replace(/\s/g, '') : proof;
+    if (await this.sending.run(() => this.prove({ [method]: value }))) this.ref.close(true);
   }
 
   protected async passkey(): Promise<void> {

@@ -11,10 +11,13 @@ import { Badge } from '@core/page/badge';
 import { CopyId } from '@core/page/copy-id';
 import { EmptyState } from '@core/page/empty-state';
 import { PageHeader } from '@core/page/page-header';
-import { Session } from '@core/session/session';
+import { Session, SessionMethod } from '@core/session/session';
 import { Time } from '@core/time/time';
 
+import { ChangePassword } from './change-password';
 import { CreateToken } from './create-token';
+import { SecondFactors } from './mfa/second-factors';
+import { methodWord } from './session-method';
 import { agentName } from './user-agent';
 
 /** One of the person's own sessions. */
@@ -25,6 +28,8 @@ interface OwnSession {
   signed_in_at: string;
   last_seen_at: string;
   expires_at: string;
+  method?: SessionMethod;
+  mfa?: boolean;
   current: boolean;
 }
 
@@ -40,7 +45,7 @@ interface OwnToken {
 /** The person's own account: who they are here, their sessions and API tokens. */
 @Component({
   selector: 'nb-profile',
-  imports: [Badge, CopyId, EmptyState, Icon, ListFrame, PageHeader, Time],
+  imports: [Badge, CopyId, EmptyState, Icon, ListFrame, PageHeader, SecondFactors, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './profile.html',
   styleUrl: './profile.scss',
@@ -55,12 +60,35 @@ export class Profile {
   protected readonly tokens = keysetList<OwnToken>('/tokens');
   protected readonly changing = action('toast');
   protected readonly agent = agentName;
+  protected readonly method = methodWord;
+  protected readonly withFactor = $localize`, second factor`;
 
   protected async endSession(one: OwnSession): Promise<void> {
     if (await this.changing.run(() => this.api.delete(`/sessions/${one.id}`))) {
       this.toasts.done($localize`That session has ended.`);
       await this.sessions.reload();
     }
+  }
+
+  protected async changePassword(): Promise<void> {
+    if (!(await this.dialogs.open<boolean>(ChangePassword))) return;
+    this.toasts.done($localize`Your password is changed; your other sessions have ended.`);
+    await this.sessions.reload();
+  }
+
+  protected async endOthers(): Promise<void> {
+    const sure = await this.dialogs.confirm({
+      heading: $localize`End all your other sessions?`,
+      text: $localize`Other browsers and devices have to sign in again. This one stays.`,
+      verb: $localize`End them`,
+      danger: true,
+    });
+    if (!sure) return;
+    const others = this.sessions.items().filter((one) => !one.current);
+    await this.changing.run(async () => {
+      for (const one of others) await this.api.delete(`/sessions/${one.id}`);
+    });
+    await this.sessions.reload();
   }
 
   protected async createToken(): Promise<void> {

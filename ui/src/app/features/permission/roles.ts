@@ -1,72 +1,60 @@
 import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
+import { Router, RouterLink } from '@angular/router';
 
-import { Api } from '@core/api/api';
-import { Dialogs } from '@core/dialog/dialogs';
-import { action } from '@core/feedback/action';
-import { Toasts } from '@core/feedback/toasts';
 import { Icon } from '@core/icon/icon';
-import { keysetList } from '@core/list/keyset-list';
 import { ListFrame } from '@core/list/list-frame';
 import { EmptyState } from '@core/page/empty-state';
 import { PageHeader } from '@core/page/page-header';
+import { GrantChip } from '@core/permission/grant-chip';
+import { Session } from '@core/session/session';
 import { Commands } from '@core/shortcut/commands';
 
-import { CreateRole } from './create-role';
-import { Explain } from './explain';
-import { GrantChip } from './grant-chip';
+import { PermissionTabs } from './permission-tabs';
 import { Role } from './role';
+import { roleRemoval } from './role-removal';
+import { Vocabulary } from './vocabulary';
 
-/** Roles and their grants, and the explanation of a permission. */
+/** The roles of the tenant and their grants. */
 @Component({
   selector: 'nb-roles',
-  imports: [EmptyState, Explain, GrantChip, Icon, ListFrame, PageHeader],
+  imports: [EmptyState, GrantChip, Icon, ListFrame, PageHeader, PermissionTabs, RouterLink],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './roles.html',
   styles: `
     .grants {
       display: flex;
       flex-wrap: wrap;
-      gap: var(--s1);
+      align-items: baseline;
+      gap: var(--s1) var(--s2);
       min-width: 16rem;
-    }
-    nb-explain {
-      display: block;
-      margin-top: var(--s6);
     }
   `,
 })
 export class Roles {
-  private readonly api = inject(Api);
-  private readonly dialogs = inject(Dialogs);
-  private readonly toasts = inject(Toasts);
-  protected readonly list = keysetList<Role>('/roles');
-  protected readonly changing = action('toast');
+  private readonly removal = roleRemoval();
+  protected readonly session = inject(Session);
+  protected readonly list = inject(Vocabulary).roles;
+  protected readonly changing = this.removal.changing;
+  protected readonly shown = 6;
 
   constructor() {
+    const router = inject(Router);
+    void this.list.reload(); // another page may have changed them
     inject(Commands).offer({
       id: 'role.create',
       label: $localize`New role`,
       group: $localize`Roles`,
       icon: 'plus',
-      run: () => this.create(),
+      run: () => router.navigateByUrl('/roles/new'),
     });
   }
 
-  protected async create(): Promise<void> {
-    const made = await this.dialogs.open<Role>(CreateRole, undefined, { wide: true });
-    if (!made) return;
-    this.toasts.done($localize`The role ${made.name} can be given to users now.`);
-    await this.list.reload();
+  protected inherited(role: Role): string {
+    const names = this.list.items().filter((one) => role.inherits?.includes(one.id));
+    return names.map((one) => one.name).join(', ');
   }
 
   protected async remove(role: Role): Promise<void> {
-    const sure = await this.dialogs.confirm({
-      heading: $localize`Delete the role ${role.name}?`,
-      text: $localize`Everybody who holds it loses what it allows at once.`,
-      verb: $localize`Delete role`,
-      danger: true,
-    });
-    if (!sure || !(await this.changing.run(() => this.api.delete(`/roles/${role.id}`)))) return;
-    await this.list.reload();
+    if (await this.removal.remove(role)) await this.list.reload();
   }
 }
