@@ -108,6 +108,7 @@ async function signIn(browser, appliance, email) {
   const page = await context.newPage();
   await page.goto(`${appliance.url}/sign-in`);
   await page.getByLabel('E-mail address').fill(email);
+  await press(page, 'Continue');
   await page.getByLabel('Password', { exact: true }).fill(password);
   await press(page, 'Sign in');
   await page.getByRole('navigation').first().waitFor();
@@ -168,6 +169,7 @@ async function approve(page, appliance, run, name) {
 }
 
 const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'audit', 'tenants', 'users', 'roles',
+  'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate', 'sign-in-providers', 'sign-in-providers/new', 'sign-in-providers/scim',
   'break-glass', 'health', 'profile'];
 
 async function story(browser, appliance) {
@@ -219,7 +221,7 @@ async function story(browser, appliance) {
       await ada.goto(`${appliance.url}/${path}`);
       await ada.locator('h1').first().waitFor();
       await ada.waitForTimeout(400);
-      await shot(ada, `page-${path || 'dashboard'}`);
+      await shot(ada, `page-${path.replaceAll('/', '-') || 'dashboard'}`);
     });
   }
   await step('a drift made by hand is seen', async () => {

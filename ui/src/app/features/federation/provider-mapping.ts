@@ -64,6 +64,10 @@ export class ProviderMapping {
     this.rules.update((old) => old.map((one, index) => (index === at ? { ...one, ...change } : one)));
   }
 
+  protected ruleLabel(at: number): string {
+    return $localize`Rule ${at + 1}`;
+  }
+
   protected wrong(rule: RuleDraft): string {
     return this.tried() ? ruleProblem(rule) : '';
   }

@@ -48,7 +48,7 @@ export class ExplainPage {
   protected readonly vocabulary = inject(Vocabulary);
 
   /** What to ask about, from the address. */
-  readonly asked = input<string | undefined>(undefined, { alias: 'permission' });
+  readonly permission = input<string>();
 
   protected readonly modes: readonly { value: Mode; label: string }[] = [
     { value: 'why', label: $localize`Why may somebody, or not?` },
@@ -57,7 +57,7 @@ export class ExplainPage {
   ];
   protected readonly mode = signal<Mode>('why');
   protected readonly subject = signal<NamedSubject | null>(null);
-  protected readonly permission = linkedSignal(() => this.asked() ?? '');
+  protected readonly wanted = linkedSignal(() => this.permission() ?? '');
   protected readonly compartment = signal('');
   protected readonly kind = signal('');
   protected readonly attributes = signal('');
@@ -82,7 +82,7 @@ export class ExplainPage {
   }
 
   protected permissionError(): string {
-    if (!this.tried() || questionPattern.test(this.permission())) return this.asking.problem()?.field('permission') ?? '';
+    if (!this.tried() || questionPattern.test(this.wanted())) return this.asking.problem()?.field('permission') ?? '';
     return $localize`Write domain:resource:action, in small letters, without *.`;
   }
 
@@ -103,7 +103,7 @@ export class ExplainPage {
   }
 
   private async send(): Promise<void> {
-    const permission = this.permission();
+    const permission = this.wanted();
     switch (this.mode()) {
       case 'why':
         return this.decision.set(await this.api.post<Decision>('/permissions/explain', this.question()));
@@ -121,7 +121,7 @@ export class ExplainPage {
   private question(): object {
     const at = fromLocal(this.at());
     return {
-      permission: this.permission(),
+      permission: this.wanted(),
       ...this.asSomebody(),
       ...this.resource(),
       ...(at ? { at } : {}),

@@ -57,6 +57,7 @@ export class RoleBuilder {
   protected readonly sending = submit(this.form);
   private done = false;
 
+  protected readonly back = { link: '/roles', label: $localize`Roles` };
   protected readonly roles = this.vocabulary.roles.items;
   protected readonly parents = computed(() => inheritable(this.id() ?? null, this.roles()));
   protected readonly inherited = computed(() => inheritedGrants([...this.inherits()], this.roles()));

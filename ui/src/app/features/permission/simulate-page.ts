@@ -37,14 +37,14 @@ export class SimulatePage {
   protected readonly vocabulary = inject(Vocabulary);
 
   /** What to ask about, from the address. */
-  readonly asked = input<string | undefined>(undefined, { alias: 'permission' });
+  readonly permission = input<string>();
 
   protected readonly subject = signal<NamedSubject | null>(null);
   protected readonly whatIfs = signal<readonly WhatIf[]>([]);
   protected readonly role = signal('');
-  protected readonly permission = signal('');
-  protected readonly permissions = linkedSignal<readonly string[]>(() => [this.asked()].filter((one) => one !== undefined));
-  protected readonly everything = linkedSignal(() => this.asked() === undefined);
+  protected readonly typed = signal('');
+  protected readonly permissions = linkedSignal<readonly string[]>(() => [this.permission()].filter((one) => one !== undefined));
+  protected readonly everything = linkedSignal(() => this.permission() === undefined);
   protected readonly onlyTurned = signal(true);
   protected readonly tried = signal(false);
   protected readonly results = signal<readonly SimulatedResult[] | null>(null);
@@ -85,10 +85,10 @@ export class SimulatePage {
   }
 
   protected addPermission(): void {
-    const permission = this.permission();
+    const permission = this.typed();
     if (!questionPattern.test(permission)) return;
     this.permissions.update((old) => [...new Set([...old, permission])]);
-    this.permission.set('');
+    this.typed.set('');
     this.everything.set(false);
   }
 
