@@ -79,6 +79,8 @@ race: tools bundle ui ## run the Go tests under the race detector
 e2e: tools build ## drive the story in Chromium; screenshots in build/screenshots
 	@echo "==> the story in Chromium"
 	node ui/e2e/story.mjs
+	@echo "==> a new tenant in Chromium"
+	node ui/e2e/onboarding.mjs
 
 .PHONY: bench
 bench: build ## measure boot, memory, size and deployment overhead

@@ -2,19 +2,9 @@
 // deploys, another approves, the machine is seen, changed, drifts, and goes.
 // Screenshots of every page end in build/screenshots.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { chromium } from 'playwright-core';
-
-import { start } from './appliance.mjs';
-
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const shots = join(root, 'build/screenshots');
-const password = 'correct horse battery staple';
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
+import { call, enter, password, shot, step, switchTo, tell } from './browser.mjs';
+import { wizard } from './wizard.mjs';
 
 const program = (memory) => `name: story
 runtime: yaml
@@ -38,107 +28,6 @@ resources:
 outputs:
   vmid: \${web.vmId}
 `;
-
-let passed = 0;
-
-async function step(name, run) {
-  const began = Date.now();
-  try {
-    const result = await run();
-    passed++;
-    console.log(`ok   ${name} (${Date.now() - began} ms)`);
-    return result;
-  } catch (cause) {
-    console.error(`FAIL ${name}`);
-    throw cause;
-  }
-}
-
-async function shot(page, name) {
-  for (const scheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-    await page.waitForTimeout(200);
-    await page.screenshot({ path: join(shots, `${name}-${scheme}.png`) });
-  }
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
-}
-
-const press = (page, name) => page.getByRole('button', { name, exact: true }).click();
-
-async function wizard(page, appliance) {
-  await page.goto(appliance.url);
-  await page.getByLabel('Setup token').fill(await appliance.token());
-  await shot(page, 'setup-1-token');
-  await press(page, 'Begin');
-  await page.getByLabel('Name', { exact: true }).fill('Homelab');
-  await shot(page, 'setup-2-appliance');
-  await press(page, 'Save and continue');
-  await page.getByText('The built-in one').click();
-  await shot(page, 'setup-3-database');
-  await press(page, 'Prepare the database');
-  await page.getByText('SoftHSM').first().waitFor({ timeout: 60_000 });
-  await page.getByRole('radio', { name: /^None/ }).check({ force: true });
-  await shot(page, 'setup-4-hsm');
-  await press(page, 'Save and continue');
-  await page.getByLabel('Name of the first tenant').fill('Acme');
-  await page.getByLabel('Name', { exact: true }).fill('Ada Admin');
-  await page.getByLabel('E-mail address').fill('ada@example.com');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByLabel('Password again').fill(password);
-  await shot(page, 'setup-5-organisation');
-  await press(page, 'Save and continue');
-  await page.getByText('Use the simulated cluster').click({ timeout: 60_000 });
-  await shot(page, 'setup-6-proxmox');
-  await page.locator('button.primary').last().click();
-  const download = page.waitForEvent('download', { timeout: 60_000 });
-  await page.getByRole('button', { name: /download/i }).first().click();
-  const path = await (await download).path();
-  await shot(page, 'setup-7-recovery-kit');
-  await page.locator('input[type=file]').setInputFiles(path);
-  const verify = page.getByRole('button', { name: /prove|verify|decrypt|check/i });
-  if (await verify.isVisible()) await verify.click();
-  await press(page, 'Continue');
-  await shot(page, 'setup-8-done');
-  await page.locator('button.primary').last().click();
-  await page.getByLabel('E-mail address').waitFor();
-}
-
-async function signIn(browser, appliance, email) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1440, height: 900 } });
-  const page = await context.newPage();
-  await page.goto(`${appliance.url}/sign-in`);
-  await page.getByLabel('E-mail address').fill(email);
-  await press(page, 'Continue');
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await press(page, 'Sign in');
-  await page.getByRole('navigation').first().waitFor();
-  return page;
-}
-
-/** Sends a request as the page's person. */
-async function call(page, method, path, body, expected) {
-  const answer = await page.evaluate(
-    async ([method, path, body]) => {
-      const response = await fetch(`/v1${path}`, {
-        method,
-        headers: body === null ? {} : { 'Content-Type': 'application/json' },
-        body: body === null ? undefined : JSON.stringify(body),
-      });
-      const text = await response.text();
-      return { status: response.status, body: text === '' ? null : JSON.parse(text) };
-    },
-    [method, path, body ?? null],
-  );
-  assert.equal(answer.status, expected, `${method} ${path}: ${JSON.stringify(answer.body)}`);
-  return answer.body;
-}
-
-async function acme(page) {
-  const session = await call(page, 'GET', '/session', null, 200);
-  const tenant = session.tenants.find((t) => t.name === 'Acme');
-  await call(page, 'PUT', '/session/tenant', { tenant_id: tenant.id }, 200);
-  await page.reload();
-}
 
 async function person(page, name, email, role) {
   const roles = (await call(page, 'GET', '/roles', null, 200)).items;
@@ -169,7 +58,7 @@ async function approve(page, appliance, run, name) {
 }
 
 const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'audit', 'tenants', 'users', 'roles',
-  'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate', 'sign-in-providers', 'sign-in-providers/new', 'sign-in-providers/scim',
+  'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate', 'identity-providers', 'identity-providers/new', 'identity-providers/scim',
   'break-glass', 'health', 'profile'];
 
 async function story(browser, appliance) {
@@ -178,14 +67,14 @@ async function story(browser, appliance) {
   await step('the wizard on an empty data directory', () => wizard(fresh, appliance));
   await context.close();
 
-  const ada = await step('the administrator signs in', () => signIn(browser, appliance, 'ada@example.com'));
-  await acme(ada);
+  const ada = await step('the administrator signs in', () => enter(browser, appliance, 'ada@example.com'));
+  await switchTo(ada, 'Acme');
   const setup = await ada.request.get(`${appliance.url}/v1/setup`);
   assert.equal(setup.status(), 404, 'the wizard is closed for ever');
   await person(ada, 'Dora Deployer', 'dora@example.com', 'Deployer');
   await person(ada, 'Abel Approver', 'abel@example.com', 'Approver');
-  const dora = await step('the deployer signs in', () => signIn(browser, appliance, 'dora@example.com'));
-  const abel = await step('the approver signs in', () => signIn(browser, appliance, 'abel@example.com'));
+  const dora = await step('the deployer signs in', () => enter(browser, appliance, 'dora@example.com'));
+  const abel = await step('the approver signs in', () => enter(browser, appliance, 'abel@example.com'));
 
   const connection = (await call(dora, 'GET', '/connections', null, 200)).items[0].id;
   const body = { name: 'web', description: '', connection_id: connection, program: program(1024), config: {} };
@@ -246,24 +135,4 @@ async function story(browser, appliance) {
   });
 }
 
-mkdirSync(shots, { recursive: true });
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
-const appliance = await start(join(root, 'build/nimbus'));
-let failed = 0;
-try {
-  await story(browser, appliance);
-} catch (cause) {
-  failed = 1;
-  console.error(cause);
-  for (const [i, page] of browser.contexts().flatMap((c) => c.pages()).entries()) {
-    await page.screenshot({ path: join(shots, `failed-${i}.png`) }).catch(() => undefined);
-    console.error(`page ${i} was at ${page.url()}, see build/screenshots/failed-${i}.png`);
-  }
-  console.error(appliance.log());
-} finally {
-  await browser.close();
-  await appliance.stop();
-  appliance.remove();
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed;
+await tell(story);

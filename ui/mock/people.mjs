@@ -84,7 +84,7 @@ export const routes = [
     { id: id(861), address: '10.8.0.9', user_agent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1', method: 'passkey', mfa: true, signed_in_at: ago(3_000), last_seen_at: ago(1_400), expires_at: ahead(100) },
   ] : [])],
   ['POST', /^\/v1\/users\/([^/]+)\/sessions\/end$/, () => [204]],
-  ['POST', /^\/v1\/users\/([^/]+)\/password-reset$/, () => [201, { link: 'https://nimbus.home.arpa:8443/password-reset#nbp_Kq7mZr2LsW8yBd4HfJ6nCg1AeUVx3pT9', expires_at: ahead(60) }]],
+  ['POST', /^\/v1\/users\/([^/]+)\/password-reset$/, () => [201, { link: 'https://nimbus.home.arpa:8443/reset-password#nbp_Kq7mZr2LsW8yBd4HfJ6nCg1AeUVx3pT9', expires_at: ahead(60) }]],
   ['GET', /^\/v1\/groups$/, ({ scenario, query }) => page(scenario.empty ? [] : groups.filter((one) => one.name.toLowerCase().includes((query.get('q') ?? '').toLowerCase())).map(told))],
   ['POST', /^\/v1\/groups$/, ({ body }) => taken(groups, body.name) || [201, told(groups[groups.push({ ...group(groups.length + 1, body.name, body.description), created_at: ago(0) }) - 1])]],
   ['GET', /^\/v1\/groups\/([^/]+)$/, ({ params }) => find(groups, params[0], (one) => [200, told(one)])],
@@ -111,7 +111,7 @@ export const routes = [
   ['POST', /^\/v1\/invitations$/, ({ body }) => {
     const made = { id: id(852 + invitations.length), name: body.name, email: body.email, created_at: ago(0), expires_at: ahead(10_080), invited_by: 'Ada Berger' };
     invitations.unshift(made);
-    return [201, { id: made.id, email: made.email, expires_at: made.expires_at, link: 'https://nimbus.home.arpa:8443/invitation#nbi_Vx3pT9kQ7mZr2LsW8yBd4HfJ6nCg1AeU' }];
+    return [201, { id: made.id, email: made.email, expires_at: made.expires_at, link: 'https://nimbus.home.arpa:8443/accept-invitation#nbi_Vx3pT9kQ7mZr2LsW8yBd4HfJ6nCg1AeU' }];
   }],
   ['DELETE', /^\/v1\/invitations\/([^/]+)$/, ({ params }) => remove(invitations, params[0])],
   ['GET', /^\/v1\/permissions\/catalogue$/, () => page([['deployment:stack:read', 'Read a stack'], ['deployment:stack:update', 'Change a stack'], ['deployment:stack:preview', 'Preview a stack'], ['provider:guest:power', 'Start and stop guests'], ['identity:user:read', 'List the members']].map(([permission, summary]) => ({ permission, summary, domain: permission.split(':')[0], resource: permission.split(':')[1], action: permission.split(':')[2] })))],

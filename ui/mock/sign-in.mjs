@@ -88,7 +88,7 @@ export const routes = [
   ['PATCH', /^\/v1\/identity-providers\/([^/]+)$/, ({ params, body: { oidc: o, saml: s, ...rest } }) => find(providers, params[0], (one) => [200, Object.assign(one, rest, o && { oidc: { ...one.oidc, ...o } }, s && { saml: { ...one.saml, ...s } })])],
   ['DELETE', /^\/v1\/identity-providers\/([^/]+)$/, ({ params }) => remove(providers, params[0])],
   ['POST', /^\/v1\/identity-providers\/([^/]+)\/rotate-key$/, ({ params }) => find(providers, params[0], (one) => [200, one])],
-  ['POST', /^\/v1\/identity-providers\/([^/]+)\/test$/, ({ params }) => [200, { test: id(730), redirect: `/sign-in-providers/${params[0]}/test?test=${id(730)}` }]],
+  ['POST', /^\/v1\/identity-providers\/([^/]+)\/test$/, ({ params }) => [200, { test: id(730), redirect: `/identity-providers/${params[0]}/test?test=${id(730)}` }]],
   ['GET', /^\/v1\/identity-providers\/([^/]+)\/test\/([^/]+)$/, ({ scenario }) => [200, result(scenario)]],
   ['GET', /^\/v1\/scim-tokens$/, ({ scenario }) => page(scenario.empty ? [] : scim)],
   ['POST', /^\/v1\/scim-tokens$/, ({ body }) => { const made = { id: id(712 + scim.length), name: body.name, created_at: ago(0), last_used_at: null, expires_at: ahead(body.expires_in_days * 1440) }; scim.push(made); return [201, { ...made, token: 'nsc_4mZpN8sWcY1bD6fGjK3uE7Hq2vXk9LrT', url: `${origin}/scim/v2` }]; }],

@@ -64,7 +64,7 @@ function onboard({ body }) {
   }
   return [201, {
     tenant: made, provider: provider ?? null, administrator: body.administrator ? { id: id(701), name: body.administrator.name, email: body.administrator.email } : null,
-    invitation: body.administrator?.invite ? { email: body.administrator.email, expires_at: ahead(10_080), link: 'https://nimbus.home.arpa:8443/invitation#nbi_Vx3pT9kQ7mZr2LsW8yBd4HfJ6nCg1AeU' } : null,
+    invitation: body.administrator?.invite ? { email: body.administrator.email, expires_at: ahead(10_080), link: 'https://nimbus.home.arpa:8443/accept-invitation#nbi_Vx3pT9kQ7mZr2LsW8yBd4HfJ6nCg1AeU' } : null,
     scim_token: body.scim_token ? { id: id(702), token: 'nsc_4Hq8vXk2LrT7mZpN1sWcY9bD6fGjK3uE', expires_at: ahead(525_600) } : null,
   }];
 }

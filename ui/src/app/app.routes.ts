@@ -23,11 +23,11 @@ export const routes: Routes = [
     loadComponent: () => import('./features/identity/signed-in-again').then((m) => m.SignedInAgain),
   },
   {
-    path: 'invitation',
+    path: 'accept-invitation',
     loadComponent: () => import('./features/identity/invitation-page').then((m) => m.InvitationPage),
   },
   {
-    path: 'password-reset',
+    path: 'reset-password',
     loadComponent: () => import('./features/identity/password-reset-page').then((m) => m.PasswordResetPage),
   },
   {
@@ -77,7 +77,7 @@ export const routes: Routes = [
         loadChildren: () => import('./features/permission/permission.routes').then((m) => m.routes),
       },
       {
-        path: 'sign-in-providers',
+        path: 'identity-providers',
         loadChildren: () => import('./features/federation/federation.routes').then((m) => m.routes),
       },
       {

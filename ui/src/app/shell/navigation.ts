@@ -38,7 +38,7 @@ export const navigation: readonly NavigationGroup[] = [
       { path: '/tenants', label: $localize`Tenants`, icon: 'tenant', keys: 'g t' },
       { path: '/users', label: $localize`People`, icon: 'users', keys: 'g u' },
       { path: '/roles', label: $localize`Roles`, icon: 'role', keys: 'g r' },
-      { path: '/sign-in-providers', label: $localize`Sign-in`, icon: 'key', keys: 'g k' },
+      { path: '/identity-providers', label: $localize`Sign-in`, icon: 'key', keys: 'g k' },
     ],
   },
   {

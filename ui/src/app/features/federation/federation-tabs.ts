@@ -11,7 +11,7 @@ import { SectionTab, SectionTabs } from '@core/page/section-tabs';
 })
 export class FederationTabs {
   protected readonly tabs: readonly SectionTab[] = [
-    { link: '/sign-in-providers', label: $localize`Providers`, icon: 'external', exact: true },
-    { link: '/sign-in-providers/scim', label: $localize`Provisioning`, icon: 'refresh' },
+    { link: '/identity-providers', label: $localize`Providers`, icon: 'external', exact: true },
+    { link: '/identity-providers/scim', label: $localize`Provisioning`, icon: 'refresh' },
   ];
 }

@@ -41,7 +41,7 @@ export class NewProvider {
     metadata_xml: text(Validators.required),
   });
   protected readonly sending = submit(this.form);
-  protected readonly back = { link: '/sign-in-providers', label: $localize`Sign-in providers` };
+  protected readonly back = { link: '/identity-providers', label: $localize`Sign-in providers` };
 
   protected readonly metadata = computed(() => {
     this.sending.touched();
@@ -66,7 +66,7 @@ export class NewProvider {
     if (!this.sending.ready()) return;
     await this.sending.run(async () => {
       const made = await this.api.post<Provider>('/identity-providers', this.body());
-      await this.router.navigate(['/sign-in-providers', made.id], { queryParams: { made: 1 } });
+      await this.router.navigate(['/identity-providers', made.id], { queryParams: { made: 1 } });
     });
   }
 

@@ -47,14 +47,14 @@ export class ProviderPage {
     return provider ? addressesOf(provider) : [];
   });
   protected readonly protocol = protocolWord;
-  protected readonly back = { link: '/sign-in-providers', label: $localize`Sign-in providers` };
+  protected readonly back = { link: '/identity-providers', label: $localize`Sign-in providers` };
 
   constructor() {
     effect(() => this.store.id.set(this.id()));
   }
 
   protected async test(): Promise<void> {
-    const return_to = `/sign-in-providers/${this.id()}/test`;
+    const return_to = `/identity-providers/${this.id()}/test`;
     await this.store.changing.run(async () => {
       const { redirect } = await this.api.post<{ redirect: string }>(`/identity-providers/${this.id()}/test`, { return_to });
       location.assign(redirect);
@@ -87,7 +87,7 @@ export class ProviderPage {
       typed: provider.name,
     });
     if (!sure || !(await this.store.changing.run(() => this.api.delete(`/identity-providers/${this.id()}`)))) return;
-    await this.router.navigateByUrl('/sign-in-providers');
+    await this.router.navigateByUrl('/identity-providers');
   }
 
   private sureToSwitchOff(provider: Provider): Promise<boolean> {

@@ -49,7 +49,7 @@ export class TestResultPage {
   );
   protected readonly provider = remote<{ name: string }>(() => `/identity-providers/${this.id()}`);
   protected readonly back = computed(() => ({
-    link: `/sign-in-providers/${this.id()}`,
+    link: `/identity-providers/${this.id()}`,
     label: this.provider.value()?.name ?? $localize`Sign-in provider`,
   }));
   protected readonly claims = computed(() =>
@@ -61,7 +61,7 @@ export class TestResultPage {
   protected readonly again = action();
 
   protected async repeat(): Promise<void> {
-    const return_to = `/sign-in-providers/${this.id()}/test`;
+    const return_to = `/identity-providers/${this.id()}/test`;
     await this.again.run(async () => {
       const { redirect } = await this.api.post<{ redirect: string }>(`/identity-providers/${this.id()}/test`, { return_to });
       location.assign(redirect);
