@@ -97,7 +97,8 @@ fmt: ## format the Go sources
 
 .PHONY: lint
 lint: ## look for what the compiler does not see
-	go vet ./...
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./appliance/... ./cmd/... ./embedded/... ./firstrun/... ./ui
+	npm --prefix ui run lint
 	@test -z "$$(gofmt -l appliance cmd embedded firstrun ui/*.go)" || { gofmt -l appliance cmd embedded firstrun ui/*.go; echo "run make fmt"; exit 1; }
 
 .PHONY: generate

@@ -32,7 +32,7 @@ func cluster(t testing.TB, speed float64) (*pvesim.Cluster, provider.NewConnecti
 		t.Fatal(err)
 	}
 	return sim, provider.NewConnection{
-		Name: "lab", URL: sim.URL(), TokenID: "nimbus@pve!nimbus", Secret: secret, CAPEM: string(sim.CertificatePEM()), Simulated: true,
+		Name: "lab", URL: sim.URL(), TokenID: "nimbus@pve!nimbus", Secret: secret, CAPEM: sim.CertificatePEM(), Simulated: true,
 	}
 }
 

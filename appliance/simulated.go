@@ -33,7 +33,7 @@ func (a *Appliance) StartSimulated(ctx context.Context) (provider.NewConnection,
 	}
 	return provider.NewConnection{
 		Name: "Simulated cluster", URL: a.simulator.URL(), TokenID: simulatedUser + "!" + simulatedToken, Secret: secret,
-		CAPEM: string(a.simulator.CertificatePEM()), Simulated: true,
+		CAPEM: a.simulator.CertificatePEM(), Simulated: true,
 	}, nil
 }
 

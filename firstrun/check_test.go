@@ -1,6 +1,7 @@
 package firstrun
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,7 +83,8 @@ func TestOrganisationIsChecked(t *testing.T) {
 		bad := good
 		change(&bad)
 		_, err := checkOrganisation(bad)
-		if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || f.Fields[0].Location != location {
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.Invalid || f.Fields[0].Location != location {
 			t.Errorf("%s: %v", location, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func (store) lock(ctx context.Context) error {
 func (store) head(ctx context.Context) (sequence int64, hash []byte, horizon uint64, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `select sequence, hash, horizon::text::bigint from audit_link order by sequence desc limit 1`).
 		Scan(&sequence, &hash, &horizon)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
 	return sequence, hash, horizon, err

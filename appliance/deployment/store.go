@@ -191,13 +191,6 @@ func (store) deployments(ctx context.Context, f Filter) ([]Deployment, error) {
 	return all, db.Fault(err)
 }
 
-// activeOf is the deployment of a stack that is under way, or fault.NotFound.
-func (store) activeOf(ctx context.Context, stack id.ID) (Deployment, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `select `+deploymentColumns+` from deployment where stack_id = $1 and status in `+active, stack)
-	d, err := pgx.CollectExactlyOneRow(rows, scanDeployment)
-	return d, db.Fault(err)
-}
-
 func scanDeployment(row pgx.CollectableRow) (d Deployment, err error) {
 	var requester struct{ Name string }
 	err = row.Scan(&d.ID, &d.StackID, &d.StackName, &d.run.stackVersion, &d.Operation, &d.Refresh, &d.Status, &d.RequestedBy.ID,

@@ -128,11 +128,6 @@ func (store) useTenant(ctx context.Context, session, tenant id.ID, p SessionPoli
 	return err
 }
 
-func (store) authenticatedAgain(ctx context.Context, session id.ID) error {
-	_, err := db.Tx(ctx).Exec(ctx, `update session set authenticated_at = now() where id = $1`, session)
-	return err
-}
-
 // endExpired removes the sessions that are over, those in closed tenants too,
 // and returns them with the API tokens that expired within the last minute,
 // which stay listed.

@@ -56,7 +56,8 @@ func (s *Service) RunTask(ctx context.Context, tenant, task id.ID, alive func())
 // call makes the request once. When it was begun before, or its answer was
 // lost, the cluster's list of tasks says whether it arrived.
 func (s *Service) call(ctx context.Context, p CloudProviderInterface, j *job) error {
-	ref, err := "", error(nil)
+	var ref string
+	var err error
 	if j.calledAt != nil {
 		ref, err = s.find(ctx, p, *j)
 	} else {

@@ -105,7 +105,7 @@ func Recover(logger *slog.Logger) Middleware {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer func() {
 				p := recover()
-				if p == nil || p == http.ErrAbortHandler {
+				if p == nil || p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, not an error
 					return
 				}
 				logger.Error("handler panicked", "panic", p, "path", r.URL.Path, "request_id", RequestID(r.Context()), "stack", string(debug.Stack()))

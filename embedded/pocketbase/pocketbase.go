@@ -190,7 +190,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.server = nil
 	}
 	if s.app != nil {
-		err = errors.Join(err, s.app.ResetBootstrapState())
+		err = errors.Join(err, s.app.ClearBootstrap())
 		s.app = nil
 	}
 	return err

@@ -130,7 +130,7 @@ func unpack(dir string, archive []byte) error {
 	defer root.Close()
 	for in := tar.NewReader(dec); ; {
 		h, err := in.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {

@@ -78,7 +78,7 @@ func exercise(t *testing.T, s *Server) {
 	publishAndReceive(t, c)
 	eventually(t, func() error {
 		if err := c.Do(ctx, c.B().Get().Key("k").Build()).Error(); !client.IsValkeyNil(err) {
-			return fmt.Errorf("the key has not expired: %v", err)
+			return fmt.Errorf("the key has not expired: %w", err)
 		}
 		return nil
 	})

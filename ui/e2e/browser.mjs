@@ -17,6 +17,15 @@ const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
   '--disable-component-update', '--disable-sync'];
 
 let passed = 0;
+const complaints = [];
+
+/** Notes what the page's own scripts complain about; answers that refuse are not their fault. */
+function listen(page) {
+  page.on('pageerror', (error) => complaints.push(`${page.url()}: ${error}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(`${page.url()}: ${message.text()}`);
+  });
+}
 
 /** Runs one step and says how long it took. */
 export async function step(name, run) {
@@ -102,9 +111,16 @@ export async function tell(story) {
   mkdirSync(shots, { recursive: true });
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
   const appliance = await start(join(root, 'build/nimbus'));
+  const context = browser.newContext.bind(browser);
+  browser.newContext = async (options) => {
+    const made = await context(options);
+    made.on('page', listen);
+    return made;
+  };
   let failed = 0;
   try {
     await story(browser, appliance);
+    assert.deepEqual(complaints, [], 'the pages complained');
   } catch (cause) {
     failed = 1;
     console.error(cause);

@@ -76,7 +76,7 @@ var kinds = map[string]error{
 
 func kindName(kind error) string {
 	for name, k := range kinds {
-		if k == kind {
+		if errors.Is(kind, k) {
 			return name
 		}
 	}

@@ -60,9 +60,9 @@ func TestRobustness42ClockSetBack(t *testing.T) {
 
 func TestPausesGrow(t *testing.T) {
 	t.Parallel()
-	for faults, want := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 7: 60, 1000: 60} {
-		if got := growing(time.Second, faults, time.Minute); got != want*time.Second {
-			t.Errorf("after %d faults %s, want %ds", faults, got, want)
+	for faults, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 7: time.Minute, 1000: time.Minute} {
+		if got := growing(time.Second, faults, time.Minute); got != want {
+			t.Errorf("after %d faults %s, want %s", faults, got, want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package proxmox
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
@@ -66,17 +65,6 @@ func finish(t *testing.T, c *cluster, ref string) provider.TaskStatus {
 	}
 	t.Fatalf("task %s does not end", ref)
 	return provider.TaskStatus{}
-}
-
-// asked are the requests so far whose path contains part.
-func asked(sim *pvesim.Cluster, part string) int {
-	n := 0
-	for _, r := range sim.Requests() {
-		if strings.Contains(r.Path, part) {
-			n++
-		}
-	}
-	return n
 }
 
 func must(t *testing.T, err error) {

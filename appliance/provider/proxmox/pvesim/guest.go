@@ -36,9 +36,6 @@ type snapshot struct {
 	Sizes                     map[string]int64 // of the volumes
 }
 
-// file is the configuration file's name in the cluster file system.
-func (g *guest) file() string { return configFile(g.Kind, g.Node, g.VMID) }
-
 func configFile(kind, node string, vmid int) string {
 	folder := "qemu-server"
 	if kind == "lxc" {

@@ -64,7 +64,7 @@ func unpack(tgz []byte) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for in := tar.NewReader(gz); ; {
 		h, err := in.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files, nil
 		}
 		if err != nil {

@@ -102,8 +102,8 @@ function cellView(cell: Cell, grants: readonly Grant[], all: readonly Grant[]): 
 
 function labelOf(cell: Cell, said: Saying, { saying, by, limited }: Effect): string {
   const rest = limited ? $localize`, with limits besides` : '';
-  if (saying === 'none') return $localize`${cell.pattern}: not allowed` + rest;
+  if (saying === 'none') return $localize`${cell.pattern}:permission:: not allowed` + rest;
   const word = { allow: $localize`allowed`, deny: $localize`denied`, hard: $localize`always denied` }[saying];
-  if (said === saying) return $localize`${cell.pattern}: ${word} here` + rest;
-  return $localize`${cell.pattern}: ${word} by ${by?.permission ?? ''}` + rest;
+  if (said === saying) return $localize`${cell.pattern}:permission:: ${word} here` + rest;
+  return $localize`${cell.pattern}:permission:: ${word} by ${by?.permission ?? ''}` + rest;
 }
