@@ -31,6 +31,7 @@ var inner = map[string]string{
 	"identity/oidc/oidctest/op":                  "identity/oidc/oidctest",
 	"identity/saml":                              "",
 	"identity/saml/samltest":                     "",
+	"identity/saml/samltest/idp":                 "identity/saml/samltest",
 	"breakglass/hsm/hsmtest":                     "breakglass",
 	"identity/scim":                              "identity",
 	"identity/scim/scimtest":                     "identity",

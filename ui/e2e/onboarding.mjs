@@ -1,7 +1,7 @@
 // A new tenant from an empty appliance: the wizard, the tenant with its domain,
 // OpenID Connect, role mapping and SCIM token; then a person of that tenant
-// signs in at the provider and sees only what is theirs. At the end the
-// administrator protects the account with a passkey and a second factor.
+// signs in at the provider and sees only what is theirs. Others come in by SAML
+// and with a passkey, and the first administrator proves a second factor.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -13,16 +13,16 @@ import { wizard } from './wizard.mjs';
 const domain = 'zitadel.ch'; // of the person whom the provider knows
 const zoe = 'zoe@example.net'; // who administers the new tenant
 
-/** The OpenID Connect provider, a process of its own. */
-async function provider(appliance) {
-  const child = spawn('go', ['run', './appliance/identity/oidc/oidctest/op', `${appliance.url}/v1/session/oidc/callback`], {
+/** A provider of the Go tests as a process of its own; it says on one line where it is. */
+async function provider(program, ...args) {
+  const child = spawn('go', ['run', `./appliance/identity/${program}`, ...args], {
     cwd: root,
     env: { ...process.env, GOTOOLCHAIN: 'auto' },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [line] = await Promise.race([
     createInterface({ input: child.stdout })[Symbol.asyncIterator]().next().then(({ value }) => [value]),
-    new Promise((_, fail) => child.once('exit', (code) => fail(new Error(`the provider ended with ${code}`)))),
+    new Promise((_, fail) => child.once('exit', (code) => fail(new Error(`${program} ended with ${code}`)))),
   ]);
   return { ...JSON.parse(line), stop: () => child.stdin.end() };
 }
@@ -89,6 +89,60 @@ async function signInAtProvider(browser, appliance) {
   return page;
 }
 
+/** SAML beside it: the administrator adds the provider, and another person comes in through it. */
+async function saml(browser, appliance, idp) {
+  const admin = await enter(browser, appliance, zoe);
+  const roles = (await call(admin, 'GET', '/roles', null, 200)).items;
+  const made = await call(admin, 'POST', '/identity-providers', {
+    kind: 'saml', name: 'Campus', enabled: true,
+    saml: { metadata_url: idp.metadata_url, ca_pem: idp.ca, require_encrypted: true, sign_requests: true },
+    jit: { users: true, groups: true, link_by_email: 'never' },
+    subject_claim: 'uid', email_claim: 'mail', name_claim: 'cn', groups_claim: 'eduPersonAffiliation',
+    mapping: [{ claim: 'eduPersonAffiliation', pattern: 'eng*', role_id: roles.find((r) => r.name === 'Operator').id }],
+  }, 201);
+  const metadata = await (await admin.request.get(`${appliance.url}/v1/session/saml/${made.id}/metadata`)).text();
+  await admin.request.put(`${idp.url}/services/nimbus`, { data: metadata, headers: { 'Content-Type': 'application/xml' } });
+  const sam = { name: 'sam', password: 'verysecure', email: `sam@${domain}`, common_name: 'Sam Campus', groups: ['engineers'] };
+  await admin.request.put(`${idp.url}/users/sam`, { data: sam });
+
+  const page = await open(browser, appliance, '/sign-in');
+  await page.getByLabel('E-mail address').fill(sam.email);
+  await press(page, 'Continue');
+  await press(page, 'Sign in with Campus');
+  await page.locator('input[name=user]').fill('sam');
+  await page.locator('input[name=password]').fill('verysecure');
+  await page.locator('input[type=submit]').first().click();
+  await page.getByRole('navigation').first().waitFor();
+  const session = await call(page, 'GET', '/session', null, 200);
+  assert.equal(session.user.name, 'Sam Campus');
+  assert.ok(session.permissions.includes('cmdb:*:*'), `the rule gave ${session.permissions}`);
+  await admin.goto(`${appliance.url}/users`);
+  await admin.getByText('Sam Campus').first().waitFor();
+  await shot(admin, 'members-from-providers');
+}
+
+/** A passkey in Chromium's virtual authenticator, then a sign-in with nothing else. */
+async function passkey(page, appliance) {
+  const client = await page.context().newCDPSession(page);
+  await client.send('WebAuthn.enable');
+  await client.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+  });
+  await page.goto(`${appliance.url}/profile`);
+  await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.getByRole('textbox', { name: /^Name/ }).fill('Laptop');
+  await press(page, 'Add the passkey');
+  const codes = page.getByRole('heading', { name: /recovery codes/i });
+  await Promise.race([page.getByText('Laptop').first().waitFor(), codes.waitFor()]);
+  await shot(page, 'profile-passkey');
+  await call(page, 'DELETE', '/session', null, 200);
+  await page.goto(`${appliance.url}/sign-in`);
+  await press(page, 'Sign in with a passkey');
+  await page.getByRole('navigation').first().waitFor();
+  const session = await call(page, 'GET', '/session', null, 200);
+  assert.deepEqual([session.method, session.mfa], ['passkey', true]);
+}
+
 /** What a directory sees with its token: its own tenant and no other. */
 async function directory(appliance, page, token) {
   const answer = await page.request.get(`${appliance.url}/scim/v2/Users`, { headers: { Authorization: `Bearer ${token.trim()}` } });
@@ -129,10 +183,13 @@ async function secondFactor(browser, appliance, page) {
 const pages = ['tenants', 'users', 'users/groups', 'users/service-accounts', 'users/invitations', 'roles', 'identity-providers', 'profile'];
 
 async function story(browser, appliance) {
+  appliance.url = appliance.url.replace('127.0.0.1', 'localhost'); // a passkey belongs to a name
   const context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, viewport: { width: 1280, height: 900 } });
   await step('the wizard on an empty data directory', async () => wizard(await context.newPage(), appliance));
   await context.close();
-  const idp = await step('an OpenID Connect provider starts', () => provider(appliance));
+  const idp = await step('an OpenID Connect provider starts', () =>
+    provider('oidc/oidctest/op', `${appliance.url}/v1/session/oidc/callback`));
+  const campus = await step('a SAML provider starts', () => provider('saml/samltest/idp'));
   try {
     const ada = await step('the administrator signs in', () => enter(browser, appliance, 'ada@example.com'));
     await switchTo(ada, 'Provider Root');
@@ -156,6 +213,8 @@ async function story(browser, appliance) {
       await shot(person, 'provider-person');
     });
     await step('the directory sees the person with its token', () => directory(appliance, ada, token));
+    await step('a person signs in by SAML', () => saml(browser, appliance, campus));
+    await step('a passkey is the only factor', async () => passkey(await enter(browser, appliance, zoe), appliance));
     await step('a second factor for the administrator', () => secondFactor(browser, appliance, ada));
     for (const path of pages) {
       await step(`look at /${path}`, async () => {
@@ -167,6 +226,7 @@ async function story(browser, appliance) {
     }
   } finally {
     idp.stop();
+    campus.stop();
   }
 }
 

@@ -8,6 +8,7 @@ export async function wizard(page, appliance) {
   await shot(page, 'setup-1-token');
   await press(page, 'Begin');
   await page.getByLabel('Name', { exact: true }).fill('Homelab');
+  await page.getByLabel('Address').fill(appliance.url);
   await shot(page, 'setup-2-appliance');
   await press(page, 'Save and continue');
   await page.getByText('The built-in one').click();

@@ -53,9 +53,17 @@ func New(t testing.TB) *Forger {
 
 func newKey(t testing.TB) (*rsa.PrivateKey, *x509.Certificate) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, certificate, err := makeKey()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return key, certificate
+}
+
+func makeKey() (*rsa.PrivateKey, *x509.Certificate, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "idp"},
@@ -63,13 +71,10 @@ func newKey(t testing.TB) (*rsa.PrivateKey, *x509.Certificate) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, certificate
+	return key, certificate, err
 }
 
 // PEM is the forger's certificate.
@@ -327,33 +332,45 @@ func (f *Forger) Metadata(more ...*x509.Certificate) string {
 // sign-in at the service that serviceProvider names.
 func Server(t testing.TB, serviceProvider string) *httptest.Server {
 	t.Helper()
-	key, certificate := newKey(t)
-	server := httptest.NewUnstartedServer(nil)
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	at, err := url.Parse(server.URL)
+	server, err := StartServer(serviceProvider)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &samlidp.MemoryStore{}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// StartServer is Server for programs; the caller closes it.
+func StartServer(serviceProvider string) (*httptest.Server, error) {
+	key, certificate, err := makeKey()
+	if err != nil {
+		return nil, err
+	}
 	hash, err := bcrypt.GenerateFromPassword([]byte("verysecure"), bcrypt.MinCost)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
+	store := &samlidp.MemoryStore{}
 	user := samlidp.User{Name: "ada", HashedPassword: hash, Groups: []string{"engineers"}, Email: "ada@example.com", CommonName: "Ada Lovelace"}
 	if err := store.Put("/users/ada", &user); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := store.Put("/shortcuts/nimbus", &samlidp.Shortcut{Name: "nimbus", ServiceProviderID: serviceProvider}); err != nil {
-		t.Fatal(err)
+		return nil, err
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	at, err := url.Parse(server.URL)
+	if err != nil {
+		return server, err
 	}
 	idp, err := samlidp.New(samlidp.Options{URL: *at, Key: key, Certificate: certificate, Store: store, Logger: log.New(io.Discard, "", 0)})
 	if err != nil {
-		t.Fatal(err)
+		return server, err
 	}
 	idp.IDP.SignatureMethod = dsig.RSASHA256SignatureMethod
 	server.Config.Handler = idp
-	return server
+	return server, nil
 }
 
 // RequestID is the id of the request in an address that a browser is sent to.
