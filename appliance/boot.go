@@ -189,6 +189,9 @@ func (c *Core) permission(isRoot func(id.ID) bool, log *slog.Logger) permission.
 		Groups: func(ctx context.Context, tenant id.ID, subject permission.Subject) ([]id.ID, error) {
 			return c.Identity.GroupsOf(ctx, tenant, subject)
 		},
+		People: func(ctx context.Context, tenant id.ID) ([]permission.Subject, error) {
+			return c.Identity.Everybody(ctx, tenant)
+		},
 		Names: func(ctx context.Context, tenant id.ID, subjects []permission.Subject) (map[permission.Subject]string, error) {
 			all, err := c.Identity.Named(ctx, tenant, subjects)
 			names := make(map[permission.Subject]string, len(all))

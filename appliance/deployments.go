@@ -17,10 +17,10 @@ import (
 // the clusters.
 func (a *Appliance) newDeployments(c *Core, providers *provider.Service, client sdk.Client) (*deployment.Service, error) {
 	approvals := approval.New(approval.Config{
-		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Allowed: c.Permissions.Allowed, Events: c.Events,
+		DB: c.DB, Audit: c.Audit, CheckOn: c.Permissions.CheckOn, AllowedOn: c.Permissions.AllowedOn, Events: c.Events,
 	})
 	return deployment.New(deployment.Config{
-		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, Approvals: approvals,
+		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, CheckOn: c.Permissions.CheckOn, Events: c.Events, Keyring: c.Keyring, Approvals: approvals,
 		Policy: func(ctx context.Context, tenant id.ID) (approval.Policy, error) {
 			set, err := c.Tenants.SettingsOf(ctx, tenant)
 			return approval.ParsePolicy(string(set.ApprovalPolicy)), err

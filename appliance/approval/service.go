@@ -11,6 +11,7 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 )
 
 // Migrations is the history of this domain's tables.
@@ -25,11 +26,12 @@ const maxComment = 2000
 type Config struct {
 	DB    *db.DB
 	Audit *audit.Service
-	Check actor.Check
-	// Allowed answers without recording a refusal, for CanDecide.
-	Allowed func(ctx context.Context, permission string) bool
-	Events  *event.Bus
-	Now     func() time.Time // nil: time.Now
+	// CheckOn asks the permission engine about what a request is about.
+	CheckOn func(ctx context.Context, permission string, on permission.Resource) error
+	// AllowedOn answers without recording a refusal, for CanDecide.
+	AllowedOn func(ctx context.Context, permission string, on permission.Resource) bool
+	Events    *event.Bus
+	Now       func() time.Time // nil: time.Now
 }
 
 // Service keeps requests and decides them.
@@ -37,20 +39,37 @@ type Service struct {
 	Config
 	store store
 	wake  map[string]func(ctx context.Context, r Request)
+	about map[string]About
 }
+
+// About says what a request is about, for conditions in grants. It runs in the
+// transaction of the tenant.
+type About func(ctx context.Context, r Request) (permission.Resource, error)
 
 // New returns a service without hooks.
 func New(cfg Config) *Service {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Service{Config: cfg, wake: map[string]func(context.Context, Request){}}
+	return &Service{Config: cfg, wake: map[string]func(context.Context, Request){}, about: map[string]About{}}
 }
 
 // OnEnd has fn called, with the decider's actor in the context, after a request
 // about that kind of subject ended. It is a wake-up only: it may be lost. Call
 // it while the appliance is put together.
 func (s *Service) OnEnd(kind string, fn func(ctx context.Context, r Request)) { s.wake[kind] = fn }
+
+// OnAsk has fn describe that kind of subject when somebody wants to decide. Call
+// it while the appliance is put together.
+func (s *Service) OnAsk(kind string, fn About) { s.about[kind] = fn }
+
+// resource is what a request is about; without a description its kind and id.
+func (s *Service) resource(ctx context.Context, r Request) (permission.Resource, error) {
+	if fn := s.about[r.SubjectKind]; fn != nil {
+		return fn(ctx, r)
+	}
+	return permission.Resource{Kind: r.SubjectKind, ID: r.SubjectID}, nil
+}
 
 // Ask is what a request is made of.
 type Ask struct {
@@ -126,7 +145,11 @@ func (s *Service) Decide(ctx context.Context, kind string, subject id.ID, v Verd
 		if r, err = s.store.latest(ctx, kind, subject, true); err != nil {
 			return err
 		}
-		if err := s.Check(ctx, r.Permission); err != nil {
+		on, err := s.resource(ctx, r)
+		if err != nil {
+			return err
+		}
+		if err := s.CheckOn(ctx, r.Permission, on); err != nil {
 			return err
 		}
 		if r, err = r.Decide(a, v, digest, comment, s.now()); err != nil {
@@ -194,14 +217,17 @@ func (s *Service) Waiting(ctx context.Context, kind string) ([]Request, error) {
 }
 
 // CanDecide tells whether the context's actor could approve r, perhaps after
-// signing in again.
+// signing in again, in the surrounding transaction of the tenant.
 func (s *Service) CanDecide(ctx context.Context, r Request) bool {
 	a, ok := actor.From(ctx)
 	if !ok || r.open(r.Digest, Approve, s.now()) != nil {
 		return false
 	}
-	err := r.Entitled(a, Approve, s.now())
-	return (err == nil || fault.Is(err, fault.StepUp)) && s.Allowed(ctx, r.Permission)
+	if err := r.Entitled(a, Approve, s.now()); err != nil && !fault.Is(err, fault.StepUp) {
+		return false
+	}
+	on, err := s.resource(ctx, r)
+	return err == nil && s.AllowedOn(ctx, r.Permission, on)
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }

@@ -13,9 +13,10 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 )
 
-const permission = "deployment:stack:approve"
+const approveStack = "deployment:stack:approve"
 
 // bench is a service over a database of its own.
 type bench struct {
@@ -37,9 +38,10 @@ func newBench(t *testing.T) *bench {
 		return nil
 	}
 	b.Service = New(Config{
-		DB: database, Check: check, Events: bus, Now: func() time.Time { return b.now },
-		Allowed: func(ctx context.Context, p string) bool { return check(ctx, p) == nil },
-		Audit:   audit.New(audit.Config{DB: database, Check: check, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }}),
+		DB: database, Events: bus, Now: func() time.Time { return b.now },
+		CheckOn:   func(ctx context.Context, p string, _ permission.Resource) error { return check(ctx, p) },
+		AllowedOn: func(ctx context.Context, p string, _ permission.Resource) bool { return check(ctx, p) == nil },
+		Audit:     audit.New(audit.Config{DB: database, Check: check, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }}),
 	})
 	return b
 }
@@ -72,7 +74,7 @@ func (b *bench) open(t *testing.T, subject id.ID, digest string, policy Policy) 
 	require(t, b.DB.Tenant(ctx, b.tenant, func(ctx context.Context) (err error) {
 		r, err = b.Open(ctx, Ask{
 			SubjectKind: "deployment", SubjectID: subject, SubjectName: "web", Digest: digest, Policy: policy,
-			Permission: permission, Needed: 1, Lifetime: time.Hour,
+			Permission: approveStack, Needed: 1, Lifetime: time.Hour,
 		})
 		return err
 	}))
@@ -178,7 +180,7 @@ func TestExpiry(t *testing.T) {
 func TestOmissionsAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	whole := Ask{SubjectKind: "deployment", SubjectID: id.New(), Digest: "d", Permission: permission, Needed: 1, Lifetime: time.Hour}
+	whole := Ask{SubjectKind: "deployment", SubjectID: id.New(), Digest: "d", Permission: approveStack, Needed: 1, Lifetime: time.Hour}
 	for name, change := range map[string]func(*Ask){
 		"needed": func(a *Ask) { a.Needed = 0 }, "digest": func(a *Ask) { a.Digest = "" },
 		"permission": func(a *Ask) { a.Permission = "" }, "lifetime": func(a *Ask) { a.Lifetime = 0 },

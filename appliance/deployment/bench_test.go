@@ -26,6 +26,7 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/secret"
 )
 
@@ -37,6 +38,7 @@ type bench struct {
 	tenant  id.ID
 	cluster *cluster
 	engine  *engine
+	rights  *permission.Service
 	policy  approval.Policy
 	alice   context.Context // writes and asks
 	bob     context.Context // approves
@@ -73,12 +75,15 @@ func newBench(t *testing.T) *bench {
 	})
 	root, err := secret.OpenFileRoot(filepath.Join(t.TempDir(), "root.key"))
 	must(t, err)
+	b.rights = permission.New(permission.Config{DB: database, Events: bus, Logger: slog.New(slog.DiscardHandler),
+		Audit:  audit.New(audit.Config{DB: database, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }}),
+		IsRoot: func(id.ID) bool { return false }})
 	records := audit.New(audit.Config{DB: database, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }})
-	allowed := func(ctx context.Context, p string) bool { return check(ctx, p) == nil }
+	allowed := func(ctx context.Context, p string, on permission.Resource) bool { return b.checkOn(ctx, p, on) == nil }
 	b.Service, err = New(Config{
-		DB: database, Audit: records, Check: check, Events: bus, Now: b.clock,
+		DB: database, Audit: records, Check: check, CheckOn: b.checkOn, Events: bus, Now: b.clock,
 		Keyring:    secret.NewKeyring(root, &keys{kept: map[id.ID]secret.WrappedKey{}}, nil),
-		Approvals:  approval.New(approval.Config{DB: database, Audit: records, Check: check, Allowed: allowed, Events: bus, Now: b.clock}),
+		Approvals:  approval.New(approval.Config{DB: database, Audit: records, CheckOn: b.checkOn, AllowedOn: allowed, Events: bus, Now: b.clock}),
 		Policy:     func(context.Context, id.ID) (approval.Policy, error) { return b.policy, nil },
 		Connection: func(context.Context, id.ID) error { return nil },
 		Environment: func(context.Context, id.ID, id.ID) (map[string]string, error) {
@@ -91,7 +96,7 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) openDatabase() *db.DB {
-	database, history := dbtest.Open(b.t, audit.Migrations, approval.Migrations, Migrations)
+	database, history := dbtest.Open(b.t, audit.Migrations, permission.Migrations, approval.Migrations, Migrations)
 	must(b.t, database.AddTenant(b.t.Context(), b.tenant, history))
 	return database
 }
@@ -114,6 +119,14 @@ func check(ctx context.Context, permission string) error {
 		return fault.New(fault.Forbidden, "You need %s.", permission)
 	}
 	return nil
+}
+
+// checkOn asks the real engine about Carol, and is check for everybody else.
+func (b *bench) checkOn(ctx context.Context, p string, on permission.Resource) error {
+	if a, _ := actor.From(ctx); a.Name == "Carol" {
+		return b.rights.CheckOn(ctx, p, on)
+	}
+	return check(ctx, p)
 }
 
 type keys struct {

@@ -27,11 +27,7 @@ func (s *Service) Deploy(ctx context.Context, stack id.ID, o Operation, refresh 
 	if o != Preview && o != Up && o != Destroy && o != Refresh {
 		return Deployment{}, fault.BadField("body.operation", "The operation is preview, up, destroy or refresh.")
 	}
-	a, err := s.authorise(ctx, o.permission())
-	if err != nil {
-		return Deployment{}, err
-	}
-	st, err := s.readStack(ctx, a.TenantID, stack)
+	a, st, err := s.stackFor(ctx, o.permission(), stack, o)
 	if err != nil {
 		return Deployment{}, err
 	}
@@ -94,15 +90,11 @@ func (s *Service) accept(ctx context.Context, a actor.Actor, st Stack, o Operati
 
 // Deployment returns one run as the context's actor sees it, or fault.NotFound.
 func (s *Service) Deployment(ctx context.Context, deployment id.ID) (Deployment, error) {
-	a, err := s.authorise(ctx, ReadStack)
+	a, d, err := s.runFor(ctx, ReadStack, deployment)
 	if err != nil {
-		return Deployment{}, err
+		return d, err
 	}
-	var d Deployment
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		if d, err = s.store.deployment(ctx, deployment, false); err != nil {
-			return err
-		}
 		return s.addApproval(ctx, &d)
 	})
 	return d, err
@@ -159,15 +151,12 @@ func (s *Service) Waiting(ctx context.Context) ([]Deployment, error) {
 
 // EventsOf lists what happened in a run after a number, oldest first.
 func (s *Service) EventsOf(ctx context.Context, deployment id.ID, after int64, limit int) ([]Event, error) {
-	a, err := s.authorise(ctx, ReadStack)
+	a, _, err := s.runFor(ctx, ReadStack, deployment)
 	if err != nil {
 		return nil, err
 	}
 	var all []Event
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		if _, err := s.store.deployment(ctx, deployment, false); err != nil {
-			return err
-		}
 		all, err = s.store.events(ctx, deployment, after, limit)
 		return err
 	})
@@ -177,7 +166,7 @@ func (s *Service) EventsOf(ctx context.Context, deployment id.ID, after int64, l
 // Decide approves or rejects the plan with that digest on behalf of the
 // context's actor. It returns the faults of approval.Service.Decide.
 func (s *Service) Decide(ctx context.Context, deployment id.ID, v approval.Verdict, digest, comment string) (Deployment, error) {
-	a, err := s.authorise(ctx, ApproveStack)
+	a, _, err := s.runFor(ctx, ApproveStack, deployment)
 	if err != nil {
 		return Deployment{}, err
 	}
@@ -208,7 +197,7 @@ func (s *Service) Cancel(ctx context.Context, deployment id.ID) (Deployment, err
 	if err != nil {
 		return d, err
 	}
-	if err := s.Check(ctx, d.Operation.permission()); err != nil {
+	if _, _, err := s.runFor(ctx, d.Operation.permission(), deployment); err != nil {
 		return d, err
 	}
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {

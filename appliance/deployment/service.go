@@ -19,6 +19,7 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/secret"
 	"nimbus/appliance/tenancy"
 )
@@ -30,9 +31,11 @@ var Migrations embed.FS
 
 // Config is what the service needs. Everything but Quota, Logger and Now is required.
 type Config struct {
-	DB        *db.DB
-	Audit     *audit.Service
-	Check     actor.Check
+	DB    *db.DB
+	Audit *audit.Service
+	Check actor.Check
+	// CheckOn is Check about one stack or run; conditions see resource.go's attributes.
+	CheckOn   func(ctx context.Context, permission string, on permission.Resource) error
 	Events    *event.Bus
 	Keyring   *secret.Keyring
 	Approvals *approval.Service
@@ -79,6 +82,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{Config: cfg, templates: templates, running: map[id.ID]context.CancelCauseFunc{}}
 	cfg.Approvals.OnEnd(Subject, s.wake)
+	cfg.Approvals.OnAsk(Subject, s.about)
 	return s, nil
 }
 
@@ -86,22 +90,31 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 
 // authorise returns the context's actor when it has the permission in a tenant.
 func (s *Service) authorise(ctx context.Context, permission string) (actor.Actor, error) {
-	a, err := actor.Require(ctx)
+	a, err := acting(ctx)
 	if err != nil {
 		return a, err
 	}
-	if a.TenantID.IsZero() {
-		return a, fault.New(fault.Forbidden, "Choose a tenant first.")
-	}
 	return a, s.Check(ctx, permission)
+}
+
+// acting returns the context's actor when it acts in a tenant.
+func acting(ctx context.Context) (actor.Actor, error) {
+	a, err := actor.Require(ctx)
+	if err == nil && a.TenantID.IsZero() {
+		err = fault.New(fault.Forbidden, "Choose a tenant first.")
+	}
+	return a, err
 }
 
 // CreateStack stores a new stack; Name, Description, ConnectionID, Program and
 // Config are taken from in. It returns fault.Invalid, fault.Conflict for a name
 // that is taken, and fault.Forbidden.
 func (s *Service) CreateStack(ctx context.Context, in Stack) (Stack, error) {
-	a, err := s.authorise(ctx, CreateStack)
+	a, err := acting(ctx)
 	if err != nil {
+		return Stack{}, err
+	}
+	if err := s.CheckOn(ctx, CreateStack, in.resource()); err != nil {
 		return Stack{}, err
 	}
 	st, err := s.buildStack(ctx, a.TenantID, in, Stack{ID: id.New()})
@@ -133,15 +146,15 @@ func (s *Service) CreateStack(ctx context.Context, in Stack) (Stack, error) {
 func (s *Service) CountStacks(ctx context.Context) (int64, error) { return s.store.countStacks(ctx) }
 
 // UpdateStack changes a stack whose version is in.Version. Secrets sent as Mask
-// stay. It returns fault.Conflict when the version is stale or a deployment is
+// stay. It needs the permission for the stack as it is and as it will be. It
+// returns fault.Conflict when the version is stale or a deployment is
 // under way: what is approved must be what runs.
 func (s *Service) UpdateStack(ctx context.Context, in Stack) (Stack, error) {
-	a, err := s.authorise(ctx, UpdateStack)
+	a, old, err := s.stackFor(ctx, UpdateStack, in.ID)
 	if err != nil {
 		return Stack{}, err
 	}
-	old, err := s.readStack(ctx, a.TenantID, in.ID)
-	if err != nil {
+	if err := s.CheckOn(ctx, UpdateStack, in.resource()); err != nil {
 		return Stack{}, err
 	}
 	if old.ConnectionID != in.ConnectionID && old.ResourceCount > 0 {
@@ -180,7 +193,7 @@ func (s *Service) idle(ctx context.Context, stack id.ID) error {
 // DeleteStack removes a stack that has no resources; its history stays. It
 // returns fault.Conflict while there are resources or a deployment under way.
 func (s *Service) DeleteStack(ctx context.Context, stack id.ID) error {
-	a, err := s.authorise(ctx, DeleteStack)
+	a, _, err := s.stackFor(ctx, DeleteStack, stack)
 	if err != nil {
 		return err
 	}
@@ -204,11 +217,7 @@ func (s *Service) DeleteStack(ctx context.Context, stack id.ID) error {
 
 // Stack returns one stack with its secrets masked, or fault.NotFound.
 func (s *Service) Stack(ctx context.Context, stack id.ID) (Stack, error) {
-	a, err := s.authorise(ctx, ReadStack)
-	if err != nil {
-		return Stack{}, err
-	}
-	st, err := s.readStack(ctx, a.TenantID, stack)
+	_, st, err := s.stackFor(ctx, ReadStack, stack)
 	return masked(st), err
 }
 
@@ -241,11 +250,7 @@ func (s *Service) readStack(ctx context.Context, tenant, stack id.ID) (st Stack,
 // encrypted. The export is recorded. It returns fault.Conflict before the first
 // deployment.
 func (s *Service) State(ctx context.Context, stack id.ID) ([]byte, error) {
-	a, err := s.authorise(ctx, ExportStack)
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.readStack(ctx, a.TenantID, stack)
+	a, st, err := s.stackFor(ctx, ExportStack, stack)
 	if err != nil {
 		return nil, err
 	}

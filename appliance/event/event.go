@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"nimbus/appliance/db"
@@ -38,15 +39,14 @@ type Bus struct {
 	logger *slog.Logger
 
 	mu          sync.RWMutex
-	subscribers map[int]func(Event)
-	next        int
+	subscribers []*subscriber
 	forward     func(Event)
 }
 
+type subscriber struct{ fn func(Event) }
+
 // NewBus returns a bus without subscribers.
-func NewBus(logger *slog.Logger) *Bus {
-	return &Bus{logger: logger, subscribers: map[int]func(Event){}}
-}
+func NewBus(logger *slog.Logger) *Bus { return &Bus{logger: logger} }
 
 // Publish delivers e after the surrounding commit. data becomes e.Data; it
 // must marshal.
@@ -68,13 +68,15 @@ func (b *Bus) Publish(ctx context.Context, e Event, data any) error {
 	return nil
 }
 
-// Deliver hands e to the subscribers of this process; other nodes' events come
-// in here. A subscriber that panics is logged and keeps its place.
+// Deliver hands e to the subscribers of this process, one after the other in
+// the order in which they came: a domain that forgets what it kept does so
+// before those above it ask anew. Other nodes' events come in here. A
+// subscriber that panics is logged and keeps its place.
 func (b *Bus) Deliver(e Event) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for _, fn := range b.subscribers {
-		b.call(fn, e)
+	for _, s := range b.subscribers {
+		b.call(s.fn, e)
 	}
 }
 
@@ -92,13 +94,12 @@ func (b *Bus) call(fn func(Event), e Event) {
 func (b *Bus) Subscribe(fn func(Event)) (cancel func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := b.next
-	b.next++
-	b.subscribers[n] = fn
+	mine := &subscriber{fn}
+	b.subscribers = append(b.subscribers, mine)
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		delete(b.subscribers, n)
+		b.subscribers = slices.DeleteFunc(b.subscribers, func(s *subscriber) bool { return s == mine })
 	}
 }
 

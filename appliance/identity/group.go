@@ -203,6 +203,17 @@ func (s *Service) Named(ctx context.Context, tenant id.ID, subjects []permission
 	return all, err
 }
 
+// Everybody lists who can act in a tenant, people and service accounts, by name,
+// without asking: for services that have authorised already. It is
+// permission.Config.People.
+func (s *Service) Everybody(ctx context.Context, tenant id.ID) (all []permission.Subject, err error) {
+	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		all, err = s.store.everybody(ctx, tenant)
+		return err
+	})
+	return all, err
+}
+
 // named gives subjects their names and leaves out those that are no more.
 func (s *Service) named(ctx context.Context, tenant id.ID, subjects []permission.Subject) ([]Member, error) {
 	ids := make([]id.ID, len(subjects))

@@ -72,7 +72,12 @@ func (b *bench) wire(database *db.DB, history []db.Migration, bus *event.Bus) {
 	b.permissions = permission.New(permission.Config{DB: database, Audit: trail, Events: bus, Logger: quiet, IsRoot: isRoot,
 		Keep: func(ctx context.Context, holder permission.Subject, role id.ID) error {
 			return b.Keep(ctx, holder, role)
-		}})
+		},
+		Groups: func(ctx context.Context, tenant id.ID, subject permission.Subject) ([]id.ID, error) {
+			return b.GroupsOf(ctx, tenant, subject)
+		},
+		People: func(ctx context.Context, tenant id.ID) ([]permission.Subject, error) { return b.Everybody(ctx, tenant) },
+		Names:  b.names})
 	b.tenants = tenancy.New(tenancy.Config{DB: database, History: history, Audit: trail, Check: check, Logger: quiet,
 		Seed: func(ctx context.Context, tenant id.ID) error { return b.permissions.Seed(ctx, tenant) }})
 	b.Service = identity.New(identity.Config{
@@ -84,6 +89,15 @@ func (b *bench) wire(database *db.DB, history []db.Migration, bus *event.Bus) {
 		SessionPolicy:   func(context.Context, id.ID) (identity.SessionPolicy, error) { return b.sessions, nil },
 		Policy:          func(context.Context, id.ID) (identity.PasswordPolicy, error) { return b.passwords, nil },
 	})
+}
+
+func (b *bench) names(ctx context.Context, tenant id.ID, subjects []permission.Subject) (map[permission.Subject]string, error) {
+	all, err := b.Named(ctx, tenant, subjects)
+	names := make(map[permission.Subject]string, len(all))
+	for _, m := range all {
+		names[permission.Subject{Kind: m.Kind, ID: m.ID}] = m.Name
+	}
+	return names, err
 }
 
 // keyring is over a key in a file, or nil while the bench is sealed.

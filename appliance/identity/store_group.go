@@ -133,6 +133,21 @@ func (store) memberNames(ctx context.Context, tenant id.ID, members []id.ID) (ma
 	return all, err
 }
 
+// everybody lists the people and service accounts of a tenant who can act in
+// it, by name; it runs at the provider level.
+func (store) everybody(ctx context.Context, tenant id.ID) ([]permission.Subject, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select 'user', a.id, lower(a.name) as called from account a join membership m on m.user_id = a.id
+			where m.tenant_id = $1 and a.status = 'active' and m.status = 'active'
+		union all select 'service_account', id, lower(name) from service_account where tenant_id = $1 and status = 'active'
+		order by called, id`, tenant)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (m permission.Subject, err error) {
+		var kind, called string
+		err = row.Scan(&kind, &m.ID, &called)
+		m.Kind = permission.SubjectKind(kind)
+		return m, err
+	})
+}
+
 // texts is a list of ids as Postgres reads it.
 func texts(ids []id.ID) string {
 	list := make([]string, len(ids))

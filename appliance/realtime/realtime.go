@@ -1,6 +1,7 @@
 // Package realtime brings events to browsers over Socket.IO. An event reaches
 // a socket only when its session acts in the event's tenant and may read what
-// the event is about, asked anew for each event.
+// the event is about, asked anew for each event. What a socket watches ends as
+// soon as its actor may not read it any more; see rights.go.
 package realtime
 
 import (
@@ -9,12 +10,16 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 
 	"nimbus/appliance/actor"
+	"nimbus/appliance/breakglass"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/realtime/socketio"
 )
 
@@ -26,6 +31,11 @@ type Config struct {
 	Authenticate func(*http.Request) (actor.Actor, bool, error)
 	// Allowed asks the permission engine, without a record.
 	Allowed func(ctx context.Context, permission string) bool
+	// Held lists the patterns that the context's actor holds in its tenant,
+	// denials prefixed "!".
+	Held func(ctx context.Context) ([]string, error)
+	// Current is the actor of a handshake with the emergency rights it has now.
+	Current func(ctx context.Context, a actor.Actor) actor.Actor
 	// Watchable says, by kind, whether the context's actor may watch a subject.
 	Watchable map[string]func(ctx context.Context, subject id.ID) error
 }
@@ -36,7 +46,8 @@ type Service struct {
 	server *socketio.Server
 	queue  chan event.Event
 	cancel func()
-	done   chan struct{}
+	done   sync.WaitGroup
+	stale  stale
 }
 
 // queueSize bounds the events that wait to be sent; what comes when it is full
@@ -45,12 +56,13 @@ const queueSize = 4096
 
 // New returns a service that is not started.
 func New(cfg Config) *Service {
-	s := &Service{cfg: cfg, queue: make(chan event.Event, queueSize), cancel: func() {}}
+	s := &Service{cfg: cfg, queue: make(chan event.Event, queueSize), cancel: func() {}, stale: newStale()}
 	s.server = socketio.New(socketio.Config{
 		Logger:       cfg.Logger,
 		Authenticate: s.authenticate,
 		SessionKey:   func(session any) string { return session.(actor.Actor).Session.String() },
 	})
+	s.server.Namespace("/").OnConnect(s.greet)
 	s.server.OnEvent("watch", s.watch)
 	s.server.OnEvent("unwatch", s.unwatch)
 	return s
@@ -66,9 +78,9 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	running, stop := context.WithCancel(context.Background())
 	unsubscribe := s.cfg.Events.Subscribe(s.accept)
-	s.done = make(chan struct{})
-	s.cancel = func() { unsubscribe(); stop(); <-s.done }
-	go s.run(running)
+	s.cancel = func() { unsubscribe(); stop(); s.done.Wait() }
+	s.done.Go(func() { s.run(running) })
+	s.done.Go(func() { s.keepRights(running) })
 	return nil
 }
 
@@ -83,11 +95,17 @@ func (s *Service) Stop(ctx context.Context) error {
 }
 
 // accept takes an event from the bus without blocking its publisher. The end
-// of a session does not wait behind other events.
+// of a session and a change of rights do not wait behind other events.
 func (s *Service) accept(e event.Event) {
-	if e.Type == identity.SessionEnded {
+	switch e.Type {
+	case identity.SessionEnded:
 		s.cut(e)
 		return
+	case permission.ChangedEvent:
+		s.stale.add(e.Tenant)
+		return
+	case breakglass.EventEnded:
+		s.stale.add(e.Tenant)
 	}
 	select {
 	case s.queue <- e:
@@ -97,7 +115,6 @@ func (s *Service) accept(e event.Event) {
 }
 
 func (s *Service) run(ctx context.Context) {
-	defer close(s.done)
 	for {
 		select {
 		case <-ctx.Done():
@@ -128,15 +145,40 @@ type verdict struct {
 
 func (w subject) room() string { return "watch:" + w.Kind + ":" + w.ID.String() }
 
-// watch joins the room of one subject when the actor may read it.
+// watched is the subject of a room.
+func watched(room string) (w subject, ok bool) {
+	rest, ok := strings.CutPrefix(room, "watch:")
+	if !ok {
+		return w, false
+	}
+	kind, text, _ := strings.Cut(rest, ":")
+	subject, err := id.Parse(text)
+	w.Kind, w.ID = kind, subject
+	return w, err == nil
+}
+
+// acting is the context of who a socket acts for, as they are now.
+func (s *Service) acting(ctx context.Context, socket *socketio.Socket) context.Context {
+	return actor.With(ctx, s.cfg.Current(ctx, socket.Session().(actor.Actor)))
+}
+
+// watch joins the room of one subject when the actor may read it. When rights
+// change meanwhile, it asks once more: the change has not seen the room.
 func (s *Service) watch(ctx context.Context, e *socketio.Event) {
 	var w subject
-	err := e.Bind(&w)
-	if err == nil {
-		err = s.mayWatch(actor.With(ctx, e.Socket().Session().(actor.Actor)), w)
+	if err := e.Bind(&w); err != nil {
+		_ = e.Ack(verdict{Error: fault.Message(err)})
+		return
 	}
+	before := s.stale.changes.Load()
+	err := s.mayWatch(s.acting(ctx, e.Socket()), w)
 	if err == nil {
 		err = e.Socket().Join(w.room())
+	}
+	if err == nil && s.stale.changes.Load() != before {
+		if err = s.mayWatch(s.acting(ctx, e.Socket()), w); err != nil {
+			e.Socket().Leave(w.room())
+		}
 	}
 	if err != nil {
 		_ = e.Ack(verdict{Error: fault.Message(err)})
@@ -181,7 +223,7 @@ func (s *Service) mayHave(socket *socketio.Socket, e event.Event) bool {
 	case e.Watched != "" && !slices.Contains(socket.Rooms(), subject{Kind: e.Watched, ID: e.ID}.room()):
 		return false
 	}
-	return e.Permission == "" || s.cfg.Allowed(actor.With(context.Background(), a), e.Permission)
+	return e.Permission == "" || s.cfg.Allowed(s.acting(context.Background(), socket), e.Permission)
 }
 
 // cut disconnects the sockets of a session that ended, or of all sessions of a user.
