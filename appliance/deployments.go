@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/approval"
 	"nimbus/appliance/deployment"
+	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/provider"
 )
@@ -20,7 +21,15 @@ func (a *Appliance) newDeployments(c *Core, providers *provider.Service, client 
 		DB: c.DB, Audit: c.Audit, CheckOn: c.Permissions.CheckOn, AllowedOn: c.Permissions.AllowedOn, Events: c.Events,
 	})
 	return deployment.New(deployment.Config{
-		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, CheckOn: c.Permissions.CheckOn, Events: c.Events, Keyring: c.Keyring, Approvals: approvals,
+		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, Approvals: approvals,
+		CheckOn: c.Permissions.CheckOn, AllowedOn: c.Permissions.AllowedOn, CheckSomewhere: c.Permissions.CheckSomewhere,
+		Compartment: func(ctx context.Context, compartment id.ID) error {
+			path, err := c.Tenants.CompartmentPath(ctx, compartment)
+			if err == nil && len(path) == 0 {
+				err = fault.New(fault.NotFound, "This compartment does not exist.")
+			}
+			return err
+		},
 		Policy: func(ctx context.Context, tenant id.ID) (approval.Policy, error) {
 			set, err := c.Tenants.SettingsOf(ctx, tenant)
 			return approval.ParsePolicy(string(set.ApprovalPolicy)), err

@@ -111,3 +111,67 @@ func (s *socket) loses(subject string, since time.Time) {
 	}
 	s.t.Error("the watch never ended")
 }
+
+// TestCompartmentsBoundRights gives somebody the stacks of one compartment and
+// of those in it: they read, list and change these, and everything else is
+// refused to them as what does not exist is.
+func TestCompartmentsBoundRights(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	admin := s.SignIn(t, "ada@example.com", s.Tenant)
+	person, member := s.member(admin, "Lea Lab", "lea@example.com")
+	lab := s.compartment(admin, "Lab", "")
+	rack, office := s.compartment(admin, "Rack", lab), s.compartment(admin, "Office", "")
+	g := map[string]any{"subject_kind": "user", "subject_id": person, "permission": "deployment:stack:*", "effect": "allow", "compartment_id": lab}
+	admin.Do(http.MethodPost, "/v1/grants", g, http.StatusCreated, nil)
+	member.Do(http.MethodGet, "/v1/stacks", nil, http.StatusOK, nil)
+
+	inside := s.stackIn(admin, "inside", rack, http.StatusCreated)
+	outside := s.stackIn(admin, "outside", office, http.StatusCreated)
+	nowhere := s.stackIn(admin, "nowhere", "", http.StatusCreated)
+	if names := s.stackNames(member); len(names) != 1 || names[0] != "inside" {
+		t.Errorf("the list shows %q", names)
+	}
+	member.Do(http.MethodGet, "/v1/stacks/"+inside, nil, http.StatusOK, nil)
+	for _, stack := range []string{outside, nowhere} {
+		member.Do(http.MethodGet, "/v1/stacks/"+stack, nil, http.StatusForbidden, nil)
+		member.Do(http.MethodDelete, "/v1/stacks/"+stack, nil, http.StatusForbidden, nil)
+	}
+	moved := map[string]any{"name": "inside", "connection_id": s.connection, "program": program("1024"), "config": map[string]any{}, "version": 1, "compartment_id": office}
+	member.Do(http.MethodPut, "/v1/stacks/"+inside, moved, http.StatusForbidden, nil)
+	admin.Do(http.MethodDelete, "/v1/compartments/"+rack, nil, http.StatusConflict, nil)
+	s.stackIn(admin, "lost", "01a21611-7bc2-72aa-bc20-ed75c81f6ccc", http.StatusBadRequest)
+	s.stackIn(member, "theirs", office, http.StatusForbidden)
+}
+
+func (s *story) compartment(admin *appliancetest.Client, name, parent string) string {
+	s.t.Helper()
+	in := map[string]any{"name": name, "description": ""}
+	if parent != "" {
+		in["parent_id"] = parent
+	}
+	var made struct{ ID string }
+	admin.Do(http.MethodPost, "/v1/compartments", in, http.StatusCreated, &made)
+	return made.ID
+}
+
+func (s *story) stackIn(c *appliancetest.Client, name, compartment string, status int) string {
+	s.t.Helper()
+	in := map[string]any{"name": name, "connection_id": s.connection, "program": program("1024"), "config": map[string]any{}}
+	if compartment != "" {
+		in["compartment_id"] = compartment
+	}
+	var made struct{ ID string }
+	c.Do(http.MethodPost, "/v1/stacks", in, status, &made)
+	return made.ID
+}
+
+func (s *story) stackNames(c *appliancetest.Client) (names []string) {
+	s.t.Helper()
+	var all struct{ Items []struct{ Name string } }
+	c.Do(http.MethodGet, "/v1/stacks", nil, http.StatusOK, &all)
+	for _, st := range all.Items {
+		names = append(names, st.Name)
+	}
+	return names
+}

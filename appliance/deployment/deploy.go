@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 )
 
 // errCancelled is why an engine operation ends when a person cancels.
@@ -102,32 +104,67 @@ func (s *Service) Deployment(ctx context.Context, deployment id.ID) (Deployment,
 
 // Deployments lists runs, newest first, with the approvals of those that wait.
 func (s *Service) Deployments(ctx context.Context, f Filter) ([]Deployment, error) {
-	a, err := s.authorise(ctx, ReadStack)
+	a, err := acting(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []Deployment
+	if err := s.CheckSomewhere(ctx, ReadStack); err != nil {
+		return nil, err
+	}
+	all := []Deployment{}
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		if all, err = s.store.deployments(ctx, f); err != nil {
-			return err
-		}
-		for i := range all {
-			if all[i].Status != AwaitingApproval {
-				continue
-			}
-			if err := s.addApproval(ctx, &all[i]); err != nil {
+		limit := f.Limit
+		for {
+			page, err := s.store.deployments(ctx, f)
+			if err != nil {
 				return err
 			}
+			read, err := s.readable(ctx, page)
+			if err != nil {
+				return err
+			}
+			all = append(all, read...)
+			if len(page) < limit || len(all) >= limit {
+				all = all[:min(len(all), limit)]
+				return s.addApprovals(ctx, all)
+			}
+			f.Before = page[len(page)-1].ID
 		}
-		return nil
 	})
 	return all, err
 }
 
+// readable are those runs of a page that the context's actor may read.
+func (s *Service) readable(ctx context.Context, page []Deployment) ([]Deployment, error) {
+	stacks, err := s.store.places(ctx, page)
+	return slices.DeleteFunc(slices.Clone(page), func(d Deployment) bool {
+		on := permission.Resource{Kind: "stack", ID: d.StackID, Attributes: map[string]any{"name": d.StackName}}
+		if st, ok := stacks[d.StackID]; ok {
+			on = st.resource()
+		}
+		return !s.AllowedOn(ctx, ReadStack, running(on, d.Operation, d.Plan))
+	}), err
+}
+
+func (s *Service) addApprovals(ctx context.Context, all []Deployment) error {
+	for i := range all {
+		if all[i].Status != AwaitingApproval {
+			continue
+		}
+		if err := s.addApproval(ctx, &all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Waiting lists the runs that wait for somebody's approval, oldest first.
 func (s *Service) Waiting(ctx context.Context) ([]Deployment, error) {
-	a, err := s.authorise(ctx, ReadStack)
+	a, err := acting(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.CheckSomewhere(ctx, ReadStack); err != nil {
 		return nil, err
 	}
 	all := []Deployment{}
@@ -144,7 +181,8 @@ func (s *Service) Waiting(ctx context.Context) ([]Deployment, error) {
 			d.Approval = s.viewOf(ctx, r)
 			all = append(all, d)
 		}
-		return nil
+		all, err = s.readable(ctx, all)
+		return err
 	})
 	return all, err
 }

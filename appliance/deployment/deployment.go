@@ -68,6 +68,7 @@ type Stack struct {
 	Name             string                 `json:"name"`
 	Description      string                 `json:"description"`
 	ConnectionID     id.ID                  `json:"connection_id"`
+	CompartmentID    id.ID                  `json:"compartment_id" doc:"Where it lies; empty: in no compartment."`
 	Program          string                 `json:"program"`
 	Config           map[string]ConfigValue `json:"config"`
 	Status           StackStatus            `json:"status"`

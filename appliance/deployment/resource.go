@@ -10,9 +10,10 @@ import (
 	"nimbus/appliance/permission"
 )
 
-// resource is a stack as conditions see it: its name and connection_id.
+// resource is a stack as grants see it: the compartment it lies in, and for
+// conditions its name and connection_id.
 func (st Stack) resource() permission.Resource {
-	return permission.Resource{Kind: "stack", ID: st.ID, Attributes: map[string]any{
+	return permission.Resource{Kind: "stack", ID: st.ID, Compartment: st.CompartmentID, Attributes: map[string]any{
 		"name": st.Name, "connection_id": st.ConnectionID.String(),
 	}}
 }

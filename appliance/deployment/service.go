@@ -34,11 +34,18 @@ type Config struct {
 	DB    *db.DB
 	Audit *audit.Service
 	Check actor.Check
-	// CheckOn is Check about one stack or run; conditions see resource.go's attributes.
-	CheckOn   func(ctx context.Context, permission string, on permission.Resource) error
-	Events    *event.Bus
-	Keyring   *secret.Keyring
-	Approvals *approval.Service
+	// CheckOn is Check about one stack or run; conditions see resource.go's
+	// attributes. AllowedOn is the same without a record, for lists, and
+	// CheckSomewhere asks whether a list can hold anything at all.
+	CheckOn        func(ctx context.Context, permission string, on permission.Resource) error
+	AllowedOn      func(ctx context.Context, permission string, on permission.Resource) bool
+	CheckSomewhere actor.Check
+	// Compartment fails with fault.NotFound when the transaction's tenant has no
+	// such compartment.
+	Compartment func(ctx context.Context, compartment id.ID) error
+	Events      *event.Bus
+	Keyring     *secret.Keyring
+	Approvals   *approval.Service
 	// Policy is a tenant's approval policy.
 	Policy func(ctx context.Context, tenant id.ID) (approval.Policy, error)
 	// Connection is nil when the context's actor's tenant may use a connection,
@@ -221,20 +228,33 @@ func (s *Service) Stack(ctx context.Context, stack id.ID) (Stack, error) {
 	return masked(st), err
 }
 
-// Stacks lists the tenant's stacks, newest first, older than before.
+// Stacks lists those of the tenant's stacks that the context's actor may read,
+// newest first, older than before.
 func (s *Service) Stacks(ctx context.Context, before id.ID, limit int) ([]Stack, error) {
-	a, err := s.authorise(ctx, ReadStack)
+	a, err := acting(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []Stack
-	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		all, err = s.store.stacks(ctx, before, limit)
-		return err
-	})
-	for i := range all {
-		all[i] = masked(all[i])
+	if err := s.CheckSomewhere(ctx, ReadStack); err != nil {
+		return nil, err
 	}
+	all := []Stack{}
+	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
+		for {
+			page, err := s.store.stacks(ctx, before, limit)
+			if err != nil {
+				return err
+			}
+			for _, st := range page {
+				if before = st.ID; len(all) < limit && s.AllowedOn(ctx, ReadStack, st.resource()) {
+					all = append(all, masked(st))
+				}
+			}
+			if len(page) < limit || len(all) == limit {
+				return nil
+			}
+		}
+	})
 	return all, err
 }
 
@@ -313,6 +333,9 @@ func (s *Service) buildStack(ctx context.Context, tenant id.ID, in, onto Stack) 
 	if err := s.Connection(ctx, in.ConnectionID); err != nil {
 		return onto, err
 	}
+	if err := s.placed(ctx, tenant, in.CompartmentID); err != nil {
+		return onto, err
+	}
 	kept, err := s.openSecrets(ctx, tenant, onto)
 	if err != nil {
 		return onto, err
@@ -326,9 +349,22 @@ func (s *Service) buildStack(ctx context.Context, tenant id.ID, in, onto Stack) 
 		return onto, err
 	}
 	onto.Name, onto.Description, onto.ConnectionID, onto.Program = in.Name, in.Description, in.ConnectionID, in.Program
+	onto.CompartmentID = in.CompartmentID
 	onto.Config, onto.UpdatedAt = public, s.now()
 	onto.secrets, err = s.Keyring.Seal(ctx, tenant, purpose(onto.ID, "config"), raw)
 	return onto, err
+}
+
+// placed fails when the compartment of a stack is not one of the tenant's.
+func (s *Service) placed(ctx context.Context, tenant, compartment id.ID) error {
+	if compartment.IsZero() {
+		return nil
+	}
+	err := s.DB.Tenant(ctx, tenant, func(ctx context.Context) error { return s.Compartment(ctx, compartment) })
+	if fault.Is(err, fault.NotFound) {
+		return fault.BadField("body.compartment_id", "This compartment does not exist. Choose another.")
+	}
+	return err
 }
 
 var configKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
@@ -422,7 +458,7 @@ func describeStack(st Stack) map[string]any {
 		keys = append(keys, key)
 	}
 	return map[string]any{
-		"name": st.Name, "description": st.Description, "connection_id": st.ConnectionID.String(),
+		"name": st.Name, "description": st.Description, "connection_id": st.ConnectionID.String(), "compartment_id": st.CompartmentID.String(),
 		"program_sha256": sum(st.Program), "config_keys": sorted(keys), "version": st.Version,
 	}
 }

@@ -19,15 +19,15 @@ type store struct{}
 
 const active = `('accepted', 'previewing', 'awaiting_approval', 'applying', 'verifying', 'compensating')`
 
-const stackColumns = `s.id, s.name, s.description, s.connection_id, s.program, s.config, s.secrets, s.passphrase,
+const stackColumns = `s.id, s.name, s.description, s.connection_id, s.compartment_id, s.program, s.config, s.secrets, s.passphrase,
 	case when exists (select from deployment d where d.stack_id = s.id and d.status in ` + active + `) then 'busy' else s.status end,
 	s.outputs, s.resource_count, s.last_deployment_id, s.version, s.created_at, s.updated_at`
 
 func (store) insertStack(ctx context.Context, s Stack) error {
 	_, err := db.Tx(ctx).Exec(ctx, `insert into stack
-		(id, name, description, connection_id, program, config, secrets, passphrase, status, version, created_at, updated_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		s.ID, s.Name, s.Description, s.ConnectionID, s.Program, s.Config, s.secrets, s.passphrase, s.Status, s.Version, s.CreatedAt, s.UpdatedAt)
+		(id, name, description, connection_id, compartment_id, program, config, secrets, passphrase, status, version, created_at, updated_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		s.ID, s.Name, s.Description, s.ConnectionID, s.CompartmentID, s.Program, s.Config, s.secrets, s.passphrase, s.Status, s.Version, s.CreatedAt, s.UpdatedAt)
 	return taken(err, "A stack with the name %q exists already. Choose another name.", s.Name)
 }
 
@@ -40,9 +40,9 @@ func (store) countStacks(ctx context.Context) (n int64, err error) {
 // returns fault.Conflict when the version is not the stored one.
 func (store) updateStack(ctx context.Context, s Stack, version int) error {
 	done, err := db.Tx(ctx).Exec(ctx, `update stack set name = $3, description = $4, connection_id = $5, program = $6,
-		config = $7, secrets = $8, updated_at = $9, version = version + 1
+		config = $7, secrets = $8, updated_at = $9, compartment_id = $10, version = version + 1
 		where id = $1 and version = $2 and deleted_at is null`,
-		s.ID, version, s.Name, s.Description, s.ConnectionID, s.Program, s.Config, s.secrets, s.UpdatedAt)
+		s.ID, version, s.Name, s.Description, s.ConnectionID, s.Program, s.Config, s.secrets, s.UpdatedAt, s.CompartmentID)
 	if err == nil && done.RowsAffected() == 0 {
 		return fault.New(fault.Conflict, "Somebody else changed this stack in the meantime. Load it again and repeat your change.")
 	}
@@ -96,9 +96,28 @@ func (store) stacks(ctx context.Context, before id.ID, limit int) ([]Stack, erro
 	return all, db.Fault(err)
 }
 
+// places are the stacks of runs that are still there, as far as permissions ask
+// about them, by id.
+func (store) places(ctx context.Context, runs []Deployment) (map[id.ID]Stack, error) {
+	stacks := make([]id.ID, len(runs))
+	for i, d := range runs {
+		stacks[i] = d.StackID
+	}
+	rows, _ := db.Tx(ctx).Query(ctx, `select id, name, connection_id, compartment_id from stack where id = any($1) and deleted_at is null`, stacks)
+	all := map[id.ID]Stack{}
+	for rows.Next() {
+		var st Stack
+		if err := rows.Scan(&st.ID, &st.Name, &st.ConnectionID, &st.CompartmentID); err != nil {
+			return nil, db.Fault(err)
+		}
+		all[st.ID] = st
+	}
+	return all, db.Fault(rows.Err())
+}
+
 func scanStack(row pgx.CollectableRow) (s Stack, err error) {
 	var last id.ID
-	err = row.Scan(&s.ID, &s.Name, &s.Description, &s.ConnectionID, &s.Program, &s.Config, &s.secrets, &s.passphrase,
+	err = row.Scan(&s.ID, &s.Name, &s.Description, &s.ConnectionID, &s.CompartmentID, &s.Program, &s.Config, &s.secrets, &s.passphrase,
 		&s.Status, &s.Outputs, &s.ResourceCount, &last, &s.Version, &s.CreatedAt, &s.UpdatedAt)
 	if !last.IsZero() {
 		s.LastDeploymentID = &last

@@ -124,6 +124,31 @@ func (s *Service) CheckOn(ctx context.Context, permission string, on Resource) e
 	return fault.New(fault.Forbidden, "You may not do this: it needs %s. %s", permission, reason)
 }
 
+// CheckSomewhere is Check for lists: it is also nil when the actor is allowed it
+// for some resources only, by place or condition. The list asks about each one
+// with AllowedOn.
+func (s *Service) CheckSomewhere(ctx context.Context, permission string) error {
+	a, err := actor.Require(ctx)
+	if err != nil {
+		return err
+	}
+	q, err := question(permission)
+	if err != nil {
+		return err
+	}
+	if _, over := s.beforeGrants(&a, q); over {
+		return s.Check(ctx, permission)
+	}
+	rights, err := s.of(ctx, a.TenantID, subjectOf(a))
+	if err != nil {
+		return err
+	}
+	if rights.somewhere(q, s.now()) {
+		return nil
+	}
+	return s.Check(ctx, permission)
+}
+
 // Allowed is Check for decorations such as `can_decide`: nothing is recorded.
 func (s *Service) Allowed(ctx context.Context, permission string) bool {
 	return s.AllowedOn(ctx, permission, Resource{})

@@ -413,6 +413,15 @@ func (r *Rights) Allowed(permission string) bool {
 	return allowed
 }
 
+// somewhere tells whether a grant that is valid at a time allows what is asked
+// for some resource.
+func (r *Rights) somewhere(q parts, at time.Time) bool {
+	now := at.UnixNano()
+	return slices.ContainsFunc(r.all, func(e entry) bool {
+		return e.Effect == Allow && e.parts.matches(q) && now >= e.from && (e.to == 0 || now < e.to)
+	})
+}
+
 // explain is the decision with everything that was considered for it.
 func (r *Rights) explain(ask *asked) Decision {
 	by, allowed := r.decide(ask)

@@ -127,12 +127,13 @@ type StackBody struct {
 	Name         string                            `json:"name" minLength:"1" maxLength:"100"`
 	Description  string                            `json:"description,omitempty" maxLength:"2000"`
 	ConnectionID id.ID                             `json:"connection_id"`
+	Compartment  id.ID                             `json:"compartment_id,omitempty" doc:"Where it lies; left out: in no compartment."`
 	Program      string                            `json:"program" doc:"A Pulumi YAML document."`
 	Config       map[string]deployment.ConfigValue `json:"config,omitempty" doc:"A secret sent back masked stays as it is."`
 }
 
 func (b StackBody) stack() deployment.Stack {
-	return deployment.Stack{Name: b.Name, Description: b.Description, ConnectionID: b.ConnectionID, Program: b.Program, Config: b.Config}
+	return deployment.Stack{Name: b.Name, Description: b.Description, ConnectionID: b.ConnectionID, CompartmentID: b.Compartment, Program: b.Program, Config: b.Config}
 }
 
 type createInput struct {
