@@ -31,6 +31,7 @@ import { ConfigTable } from './config-table';
 import { Draft, bodyOf, differs, draftOf } from './draft';
 import { declaredConfig } from './editor/yaml-place';
 import { ProgramEditor } from './program-editor';
+import { places } from './places';
 import { Schema, Stack, stackState } from './stack';
 
 /** One stack: its program and configuration, what it made, and running it. */
@@ -73,6 +74,8 @@ export class StackPage {
   protected readonly schema = remote<Schema>(() => '/stacks/schema');
   protected readonly history = keysetList<Deployment>('/deployments', () => ({ stack_id: this.id(), limit: 10 }));
   private readonly connections = keysetList<Connection>('/connections');
+  private readonly compartments = places();
+  protected readonly places = computed(() => this.compartments.value()?.items ?? []);
   /** What the draft was begun from; its version is sent back with a save. */
   protected readonly base = signal<Stack | null>(null);
   protected readonly draft = signal<Draft | null>(null);

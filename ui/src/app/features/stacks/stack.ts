@@ -18,6 +18,8 @@ export interface Stack {
   name: string;
   description: string;
   connection_id: string;
+  /** Where it lies; empty for no compartment. */
+  compartment_id?: string;
   program: string;
   config: Record<string, ConfigValue>;
   status: StackStatus;

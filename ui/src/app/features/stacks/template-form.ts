@@ -9,6 +9,8 @@ import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
 
 import { typed } from './config-row';
+import { placed } from './draft';
+import { places } from './places';
 import { ConfigValue, Parameter, Stack, Template } from './stack';
 import { Suggestions } from './suggestions';
 
@@ -35,8 +37,11 @@ export class TemplateForm {
     name: new FormControl('', { nonNullable: true, validators: [Validators.required, Validators.maxLength(100)] }),
     description: new FormControl('', { nonNullable: true }),
     connection_id: new FormControl('', { nonNullable: true, validators: Validators.required }),
+    compartment_id: new FormControl('', { nonNullable: true }),
     parameters: this.parameters,
   });
+  private readonly compartments = places();
+  protected readonly places = computed(() => this.compartments.value()?.items ?? []);
   protected readonly sending = submit(this.form);
   private readonly connection = toSignal(this.form.controls.connection_id.valueChanges, { initialValue: '' });
   protected readonly plain = computed(() => this.template().parameters.filter((one) => one.type !== 'boolean'));
@@ -63,8 +68,8 @@ export class TemplateForm {
 
   protected async send(deploy: boolean): Promise<void> {
     if (!this.sending.ready()) return;
-    const { name, description, connection_id } = this.form.getRawValue();
-    const body = { name, description, connection_id, program: this.template().program, config: this.config() };
+    const { name, description, connection_id, compartment_id } = this.form.getRawValue();
+    const body = { name, description, connection_id, ...placed(compartment_id), program: this.template().program, config: this.config() };
     await this.sending.run(async () => {
       const stack = await this.api.post<Stack>('/stacks', body);
       this.made.emit({ stack, deploy });
