@@ -299,7 +299,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	c.client = client
 	c.Federation = a.newFederation(c)
 	providers := provider.New(provider.Config{
-		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, Events: c.Events, Keyring: c.Keyring, CMDB: c.CMDB,
+		DB: c.DB, Audit: c.Audit, Check: c.Permissions.Check, CheckOn: c.Permissions.CheckOn, Events: c.Events, Keyring: c.Keyring, CMDB: c.CMDB,
 		Open:     map[string]provider.Opener{provider.Proxmox: proxmox.Open},
 		Temporal: client, IsRoot: c.Tenants.IsRoot, Logger: log,
 	})

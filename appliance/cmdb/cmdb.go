@@ -16,6 +16,7 @@ import (
 
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 )
 
 // Migrations holds the tables of this domain.
@@ -107,6 +108,14 @@ type Item struct {
 	LastSeenAt  time.Time `json:"last_seen_at"`
 	// Stale says that what is shown may be outdated.
 	Stale bool `json:"stale"`
+}
+
+// Resource is the item as conditions in grants see it.
+func (i Item) Resource() permission.Resource {
+	return permission.Resource{Kind: string(i.Kind), ID: i.ID, Attributes: map[string]any{
+		"name": i.Name, "key": i.Key, "node": i.Node, "status": i.Status, "connection_id": i.ConnectionID.String(),
+		"managed": i.Managed, "stack_id": i.StackID.String(),
+	}}
 }
 
 // Filter selects items. Zero fields select everything.

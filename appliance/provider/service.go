@@ -15,6 +15,7 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/secret"
 )
 
@@ -23,9 +24,12 @@ const Proxmox = "proxmox"
 
 // Config is what the service needs. Temporal and all that is below it are optional.
 type Config struct {
-	DB      *db.DB
-	Audit   *audit.Service
-	Check   actor.Check
+	DB    *db.DB
+	Audit *audit.Service
+	Check actor.Check
+	// CheckOn is Check about one machine: conditions see what the inventory
+	// knows of it, and the action.
+	CheckOn func(ctx context.Context, permission string, on permission.Resource) error
 	Events  *event.Bus
 	Keyring *secret.Keyring
 	CMDB    *cmdb.Service

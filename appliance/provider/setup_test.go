@@ -24,6 +24,7 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/provider/proxmox"
 	"nimbus/appliance/provider/proxmox/pvesim"
@@ -36,6 +37,7 @@ type bench struct {
 	t      *testing.T
 	db     *db.DB
 	cmdb   *cmdb.Service
+	rights *permission.Service
 	sim    *pvesim.Cluster
 	secret string
 	tenant id.ID
@@ -68,9 +70,11 @@ func newBenchWith(t *testing.T, engine sdk.Client) *bench {
 	root, err := secret.OpenFileRoot(filepath.Join(t.TempDir(), "root.key"))
 	must(t, err)
 	records := audit.New(audit.Config{DB: b.db, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }})
+	b.rights = permission.New(permission.Config{DB: b.db, Audit: records, Events: bus, Logger: slog.New(slog.DiscardHandler),
+		IsRoot: func(id.ID) bool { return false }})
 	b.cmdb = cmdb.New(cmdb.Config{DB: b.db, Audit: records, Check: check, Events: bus})
 	b.Service = provider.New(provider.Config{
-		DB: b.db, Audit: records, Check: check, Events: bus, CMDB: b.cmdb, Poll: 5 * time.Millisecond, Temporal: engine,
+		DB: b.db, Audit: records, Check: check, CheckOn: b.checkOn, Events: bus, CMDB: b.cmdb, Poll: 5 * time.Millisecond, Temporal: engine,
 		IsRoot:  func(tenant id.ID) bool { return tenant == rootTenant },
 		Keyring: secret.NewKeyring(root, &keys{kept: map[id.ID]secret.WrappedKey{}}, nil),
 		Open:    map[string]provider.Opener{provider.Proxmox: proxmox.Open},
@@ -81,7 +85,7 @@ func newBenchWith(t *testing.T, engine sdk.Client) *bench {
 }
 
 func (b *bench) openDatabase() {
-	database, history := dbtest.Open(b.t, audit.Migrations, cmdb.Migrations, provider.Migrations)
+	database, history := dbtest.Open(b.t, audit.Migrations, permission.Migrations, cmdb.Migrations, provider.Migrations)
 	must(b.t, database.AddTenant(b.t.Context(), b.tenant, history))
 	b.db = database
 }
@@ -99,6 +103,14 @@ func (b *bench) startCluster() {
 	})
 	b.secret, err = b.sim.CreateToken("nimbus@pve", "nimbus", false, "PVEAdmin")
 	must(t, err)
+}
+
+// checkOn asks the real engine about Carol, and is check for everybody else.
+func (b *bench) checkOn(ctx context.Context, p string, on permission.Resource) error {
+	if a, _ := actor.From(ctx); a.Name == "Carol" {
+		return b.rights.CheckOn(ctx, p, on)
+	}
+	return check(ctx, p)
 }
 
 // check lets everybody do everything but Nobody.

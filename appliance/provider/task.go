@@ -65,7 +65,9 @@ func (s *Service) Power(ctx context.Context, item id.ID, action PowerAction) (Ta
 	if err != nil {
 		return Task{}, err
 	}
-	if err := s.cfg.Check(ctx, powerPermission[machine.Kind]); err != nil {
+	on := machine.Resource()
+	on.Attributes["action"] = string(action)
+	if err := s.cfg.CheckOn(ctx, powerPermission[machine.Kind], on); err != nil {
 		return Task{}, err
 	}
 	j := newJob(ctx, machine, action)

@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/provider/proxmox/pvesim"
 )
@@ -227,5 +229,30 @@ func TestNoteTasksBelongsThemToADeployment(t *testing.T) {
 	}
 	if n := len(b.trail("provider.task.noted")); n != 1 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// TestConditionsSeeTheMachine lets somebody switch machines of one name, and
+// never off.
+func TestConditionsSeeTheMachine(t *testing.T) {
+	t.Parallel()
+	b, web := withGuest(t, pvesim.ForeignGuest{VMID: 100})
+	must(t, b.sim.CreateForeignGuest(pvesim.ForeignGuest{VMID: 101, Name: "database"}))
+	must(t, b.Collect(t.Context(), b.tenant, web.ConnectionID, true))
+	carol := actor.Actor{Kind: actor.User, ID: id.New(), Name: "Carol", TenantID: b.tenant}
+	_, err := b.rights.CreateGrant(actor.AsSystem(t.Context(), "test", b.tenant), permission.DirectGrant{
+		Subject: permission.Subject{Kind: permission.UserSubject, ID: carol.ID},
+		Grant: permission.Grant{Permission: "*:*:*", Effect: permission.Allow,
+			Condition: `resource.attributes.name == "web" && resource.attributes.action != "stop"`},
+	})
+	must(t, err)
+	ctx := actor.With(t.Context(), carol)
+	_, err = b.Power(ctx, web.ID, provider.PowerStart)
+	must(t, err)
+	if _, err := b.Power(ctx, web.ID, provider.PowerStop); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("switching it off: %v", err)
+	}
+	if _, err := b.Power(ctx, b.guest("database").ID, provider.PowerStart); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("switching another machine: %v", err)
 	}
 }
