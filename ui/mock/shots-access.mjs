@@ -23,8 +23,7 @@ const explain = async (page) => {
 };
 const simulate = async (page) => {
   await page.getByLabel('Who', { exact: true }).selectOption({ label: 'Jonas Weiß · jonas@home.arpa' });
-  await page.getByLabel('Role', { exact: true }).selectOption({ label: 'Night shift' });
-  await page.getByRole('button', { name: 'Had it', exact: true }).click();
+  await page.getByRole('button', { name: 'Without role Approver' }).click();
   await page.getByRole('button', { name: 'Simulate', exact: true }).click();
   await page.locator('.results .line').first().click();
 };

@@ -74,6 +74,8 @@ async function look(browser, one, colorScheme, width) {
   const page = await browser.newPage({ colorScheme, viewport: { width, height: width > 600 ? 900 : 844 } });
   const faults = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  // What Angular catches is only written; answers that fail are part of the play.
+  page.on('console', (line) => line.type() === 'error' && !line.text().includes('Failed to load') && faults.push(`console: ${line.text()}`));
   await play(one.scenario);
   await page.goto(base + one.path);
   await page.waitForSelector('h1');
