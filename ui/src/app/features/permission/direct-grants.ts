@@ -25,6 +25,11 @@ import { Vocabulary } from './vocabulary';
   imports: [EmptyState, GrantChip, GrantLimits, Icon, ListFrame, PageHeader, PermissionTabs, RouterLink],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './direct-grants.html',
+  styles: `
+    .limits {
+      min-width: 14rem;
+    }
+  `,
 })
 export class DirectGrants {
   private readonly api = inject(Api);
