@@ -34,17 +34,17 @@ const given = (at) => (at === 0 ? [0] : at === 1 ? [3, 4] : at === 2 || (at > 3 
 users.forEach((user, at) => { user.roles = given(at).map((one) => ({ id: roles[one].id, name: roles[one].name })); });
 
 const assignments = [
-  { id: id(440), subject_kind: 'user', subject_id: users[0].id, name: users[0].name, role_id: id(21) },
-  { id: id(441), subject_kind: 'group', subject_id: id(803), name: 'Night shift', role_id: id(23) },
-  { id: id(442), subject_kind: 'user', subject_id: users[1].id, name: users[1].name, role_id: id(23), compartment_id: id(606), expires_at: ahead(20_000) },
-  { id: id(443), subject_kind: 'user', subject_id: users[2].id, name: users[2].name, role_id: id(23), not_before: ahead(3_000), expires_at: ahead(9_000) },
-  { id: id(444), subject_kind: 'service_account', subject_id: id(820), name: 'CI runner', role_id: id(23), expires_at: ago(600) },
-  { id: id(445), subject_kind: 'user', subject_id: users[1].id, name: users[1].name, role_id: id(24) },
+  { id: id(440), subject_kind: 'user', subject_id: users[0].id, subject_name: users[0].name, role_id: id(21) },
+  { id: id(441), subject_kind: 'group', subject_id: id(803), subject_name: 'Night shift', role_id: id(23) },
+  { id: id(442), subject_kind: 'user', subject_id: users[1].id, subject_name: users[1].name, role_id: id(23), compartment_id: id(606), expires_at: ahead(20_000) },
+  { id: id(443), subject_kind: 'user', subject_id: users[2].id, subject_name: users[2].name, role_id: id(23), not_before: ahead(3_000), expires_at: ahead(9_000) },
+  { id: id(444), subject_kind: 'service_account', subject_id: id(820), subject_name: 'CI runner', role_id: id(23), expires_at: ago(600) },
+  { id: id(445), subject_kind: 'user', subject_id: users[1].id, subject_name: users[1].name, role_id: id(24) },
 ];
 const grants = [
-  { id: id(460), subject_kind: 'user', subject_id: users[1].id, name: users[1].name, permission: 'provider:guest:power', effect: 'allow', expires_at: ahead(4_000) },
-  { id: id(461), subject_kind: 'group', subject_id: id(804), name: 'acme-platform-engineers', permission: 'deployment:stack:update', effect: 'allow', compartment_id: id(601), condition: 'resource.attributes.environment in ["test", "staging"]' },
-  { id: id(462), subject_kind: 'service_account', subject_id: id(821), name: 'Backup', permission: 'audit:record:export', effect: 'deny', hard: true },
+  { id: id(460), subject_kind: 'user', subject_id: users[1].id, subject_name: users[1].name, permission: 'provider:guest:power', effect: 'allow', expires_at: ahead(4_000) },
+  { id: id(461), subject_kind: 'group', subject_id: id(804), subject_name: 'acme-platform-engineers', permission: 'deployment:stack:update', effect: 'allow', compartment_id: id(601), condition: 'resource.attributes.environment in ["test", "staging"]' },
+  { id: id(462), subject_kind: 'service_account', subject_id: id(821), subject_name: 'Backup', permission: 'audit:record:export', effect: 'deny', hard: true },
 ];
 
 const contains = (outer, inner) => { const p = outer.split(':'), q = inner.split(':'); return [0, 1, 2].every((at) => p[at] === '*' || p[at] === q[at]) && (!p[3] || p[3] === q[3]); };
@@ -54,8 +54,8 @@ const written = (role, held, seen = new Set()) => (seen.has(role.id) ? [] : [...
 
 function sources(subject, change = {}) {
   const mine = (one) => one.subject_kind === subject.subject_kind && one.subject_id === subject.subject_id;
-  const held = [...assignments, ...(change.assign ?? [])].filter(mine).filter((one) => !(change.unassign ?? []).some((each) => each.role_id === one.role_id && mine(each)));
-  const direct = [...grants, ...(change.grants_add ?? [])].filter(mine).filter((one) => !(change.grants_remove ?? []).some((each) => each.permission === one.permission && mine(each)));
+  const held = [...assignments, ...(change.assign ?? [])].filter(mine).filter((one) => !(change.unassign ?? []).includes(one.id));
+  const direct = [...grants, ...(change.grants_add ?? [])].filter(mine).filter((one) => !(change.grants_remove ?? []).includes(one.id));
   return [...held.flatMap(({ role_id, compartment_id, expires_at }) => {
     const role = change.role?.id === role_id ? change.role : roles.find((one) => one.id === role_id);
     return role ? written(role, role).map((grant) => ({ compartment_id, expires_at, ...grant })) : [];
@@ -78,7 +78,7 @@ function decide(permission, all, resource) {
 const somebody = (body) => (body.subject_id ? body : { subject_kind: 'user', subject_id: body.user_id ?? users[0].id });
 const remove = (list, wanted) => { list.splice(list.findIndex((each) => each.id === wanted), 1); return [204]; };
 const find = (list, wanted, then) => { const found = list.find((each) => each.id === wanted); return found ? then(found) : problem(404, 'not_found', 'It does not exist, or it is not yours.'); };
-const named = (body) => ({ ...body, name: users.find((one) => one.id === body.subject_id)?.name ?? 'Operators' });
+const named = (body) => ({ ...body, subject_name: users.find((one) => one.id === body.subject_id)?.name ?? 'Operators' });
 
 const vocabulary = {
   names: [
@@ -106,13 +106,13 @@ export const routes = [
   ['GET', /^\/v1\/assignments$/, ({ query, scenario }) => page(scenario.empty ? [] : assignments.filter((one) => ['subject_kind', 'subject_id', 'role_id'].every((name) => !query.get(name) || one[name] === query.get(name))))],
   ['POST', /^\/v1\/assignments$/, ({ body }) => [201, assignments[assignments.push({ id: id(500 + assignments.length), ...named(body) }) - 1]]],
   ['DELETE', /^\/v1\/assignments\/([^/]+)$/, ({ params, scenario }) => scenario.refused ? problem(403, 'forbidden', 'You may not do this: it needs permission:role:assign. No grant matches.') : remove(assignments, params[0])],
-  ['GET', /^\/v1\/grants$/, ({ scenario }) => page(scenario.empty ? [] : grants)],
+  ['GET', /^\/v1\/grants$/, ({ query, scenario }) => page(scenario.empty ? [] : grants.filter((one) => !query.get('subject_id') || one.subject_id === query.get('subject_id')))],
   ['POST', /^\/v1\/grants$/, ({ body }) => [201, grants[grants.push({ id: id(520 + grants.length), ...named(body) }) - 1]]],
   ['DELETE', /^\/v1\/grants\/([^/]+)$/, ({ params, scenario }) => scenario.refused ? problem(403, 'forbidden', 'You may not do this: it needs permission:grant:delete. No grant matches.') : remove(grants, params[0])],
   ['POST', /^\/v1\/permissions\/explain$/, ({ body, scenario }) => [200, decide(body.permission, scenario.refused ? sources({ subject_kind: 'user', subject_id: users[1].id }) : sources(somebody(body)), body.resource)]],
   ['GET', /^\/v1\/permissions\/effective$/, ({ query }) => page(sources({ subject_kind: query.get('subject_kind'), subject_id: query.get('subject_id') }))],
   ['POST', /^\/v1\/permissions\/holders$/, ({ body }) => page([...new Map(assignments.map((one) => [one.subject_id, one])).values()].map((one) => ({ one, decision: decide(body.permission, sources(one), body.resource) })).filter(({ decision }) => decision.allowed)
-    .map(({ one, decision }) => ({ subject: { subject_kind: one.subject_kind, subject_id: one.subject_id }, name: one.name, via: decision.decided_by.via })))],
+    .map(({ one, decision }) => ({ subject_kind: one.subject_kind, subject_id: one.subject_id, name: one.subject_name, via: decision.decided_by.via, conditional: Boolean(decision.decided_by.condition) })))],
   ['POST', /^\/v1\/permissions\/simulate$/, ({ body }) => [200, { results: body.questions.map((one) => ({ before: decide(one.permission, sources(one), one.resource), after: decide(one.permission, sources(one, body.change), one.resource) })) }]],
   ['GET', /^\/v1\/permissions\/condition\/vocabulary$/, () => [200, vocabulary]],
   ['POST', /^\/v1\/permissions\/condition\/test$/, tryCondition],

@@ -23,8 +23,7 @@ const explain = async (page) => {
 };
 const simulate = async (page) => {
   await page.getByLabel('Who', { exact: true }).selectOption({ label: 'Jonas Weiß · jonas@home.arpa' });
-  await page.getByLabel('Role', { exact: true }).selectOption({ label: 'Night shift' });
-  await page.getByRole('button', { name: 'Had it', exact: true }).click();
+  await page.getByRole('button', { name: 'Without role Approver' }).click();
   await page.getByRole('button', { name: 'Simulate', exact: true }).click();
   await page.locator('.results .line').first().click();
 };
@@ -34,6 +33,15 @@ const condition = async (page) => {
   await page.locator('.cm-content').click();
   await page.keyboard.type('actor.mfa && resource.');
   await page.waitForTimeout(700);
+};
+
+const withoutApp = async (page) => {
+  const remove = page.getByRole('button', { name: 'Remove the authenticator app' });
+  if (await remove.isVisible()) {
+    await remove.click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+  }
+  await page.getByRole('button', { name: 'Add an authenticator app' }).click();
 };
 
 /** Name, address, scenario and what is done before the picture. */
@@ -55,7 +63,7 @@ export const accessPages = [
   { name: 'profile-password', path: '/profile', act: click('Change password') },
   { name: 'profile-codes', path: '/profile', act: async (page) => { await click('Make new codes')(page); await page.getByRole('alertdialog').getByRole('button', { name: 'Make new codes' }).click(); } },
   { name: 'profile-passkey', path: '/profile', act: click('Add a passkey') },
-  { name: 'profile-totp', path: '/profile', scenario: { enrol: false }, act: async (page) => { await click(/Remove the authenticator app/)(page); await page.getByRole('button', { name: 'Remove', exact: true }).click(); await click('Add an authenticator app')(page); } },
+  { name: 'profile-totp', path: '/profile', scenario: { enrol: false }, act: withoutApp },
   { name: 'step-up', path: '/profile', scenario: { step_up: true }, act: async (page) => { await click('Make new codes')(page); await page.getByRole('alertdialog').getByRole('button', { name: 'Make new codes' }).click(); } },
   { name: 'step-up-elsewhere', path: '/profile', scenario: { step_up: true, elsewhere: true }, act: async (page) => { await click('Make new codes')(page); await page.getByRole('alertdialog').getByRole('button', { name: 'Make new codes' }).click(); } },
   { name: 'roles', path: '/roles' },

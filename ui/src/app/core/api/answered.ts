@@ -1,6 +1,6 @@
 import { DestroyRef, Signal, effect, inject, signal } from '@angular/core';
 
-import { Api, isAbort } from './api';
+import { isAbort } from './api';
 import { Problem, asProblem } from './problem';
 
 /** A question to the server that changes while it is written. */
@@ -12,21 +12,20 @@ export interface Answered<T> {
 }
 
 /**
- * Posts `question()` when its signals have been still for a moment; the newest
- * question wins. Null asks nothing. Call it in an injection context.
+ * Does what `question()` gives when its signals have been still for a moment; the
+ * newest question wins. Null asks nothing. Call it in an injection context.
  */
-export function answered<T>(path: string, question: () => object | null, still = 400): Answered<T> {
-  const api = inject(Api);
+export function answered<T>(question: () => ((signal: AbortSignal) => Promise<T>) | null, still = 400): Answered<T> {
   const value = signal<T | null>(null);
   const busy = signal(false);
   const problem = signal<Problem | null>(null);
   let running = new AbortController();
 
-  const ask = async (body: object): Promise<void> => {
+  const ask = async (send: (signal: AbortSignal) => Promise<T>): Promise<void> => {
     const mine = (running = new AbortController());
     busy.set(true);
     try {
-      value.set(await api.post<T>(path, body, { signal: mine.signal }));
+      value.set(await send(mine.signal));
       problem.set(null);
     } catch (cause) {
       if (isAbort(cause)) return;
@@ -38,15 +37,15 @@ export function answered<T>(path: string, question: () => object | null, still =
   };
 
   effect((cleanup) => {
-    const body = question();
+    const send = question();
     running.abort();
-    if (body === null) {
+    if (send === null) {
       value.set(null);
       problem.set(null);
       busy.set(false);
       return;
     }
-    const timer = setTimeout(() => void ask(body), still);
+    const timer = setTimeout(() => void ask(send), still);
     cleanup(() => clearTimeout(timer));
   });
   inject(DestroyRef).onDestroy(() => running.abort());

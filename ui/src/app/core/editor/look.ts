@@ -27,7 +27,7 @@ const theme = EditorView.theme({
   '.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--mono)', maxHeight: '18rem' },
   '.cm-tooltip-autocomplete > ul > li': { padding: '0.2rem 0.5rem' },
   '.cm-tooltip-autocomplete > ul > li[aria-selected]': { backgroundColor: 'var(--accent)', color: 'var(--accent-ink)' },
-  '.cm-completionDetail': { color: 'inherit', opacity: '0.75', fontStyle: 'normal' },
+  '.cm-completionDetail': { color: 'inherit', opacity: '0.9', fontStyle: 'normal' },
   '.cm-completionMatchedText': { textDecoration: 'none', fontWeight: '700' },
   '.cm-diagnostic': { padding: 'var(--s2) var(--s3)', fontFamily: 'var(--font)' },
   '.cm-diagnostic-error': { borderLeftColor: 'var(--bad)' },

@@ -19,7 +19,7 @@ import { takeToken } from './take-token';
 
 /** What an invitation is for. */
 interface Invited {
-  tenant: string | { name: string };
+  tenant: string;
   name: string;
   email: string;
   /** There is no account yet, so a password is chosen. */
@@ -51,10 +51,6 @@ export class InvitationPage {
   }
 
   protected readonly hasToken = this.token !== '';
-
-  protected tenantName(invited: Invited): string {
-    return typeof invited.tenant === 'string' ? invited.tenant : invited.tenant.name;
-  }
 
   protected async read(): Promise<void> {
     await this.reading.run(async () =>

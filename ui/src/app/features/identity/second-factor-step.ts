@@ -3,6 +3,7 @@ import { FormControl, FormGroup, ReactiveFormsModule, Validators } from '@angula
 
 import { action } from '@core/feedback/action';
 import { ProblemNotice } from '@core/feedback/problem-notice';
+import { FocusFirst } from '@core/form/focus-first';
 import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
 import { Icon } from '@core/icon/icon';
@@ -14,6 +15,7 @@ import { SecondMethod, Step, secondMethods } from './sign-in-steps';
 @Component({
   selector: 'nb-second-factor-step',
   imports: [Field, FieldInput, Icon, ProblemNotice, ReactiveFormsModule],
+  hostDirectives: [FocusFirst],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './second-factor-step.html',
   styleUrl: './entry-step.scss',

@@ -1,6 +1,7 @@
 import { ChangeDetectionStrategy, Component, computed, input, output } from '@angular/core';
 import { FormControl, FormGroup, ReactiveFormsModule, Validators } from '@angular/forms';
 
+import { FocusFirst } from '@core/form/focus-first';
 import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
 import { Icon } from '@core/icon/icon';
@@ -11,6 +12,7 @@ import { ProviderChoice, Step } from './sign-in-steps';
 @Component({
   selector: 'nb-sign-in-choose',
   imports: [Field, FieldInput, Icon, ReactiveFormsModule],
+  hostDirectives: [FocusFirst],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './sign-in-choose.html',
   styleUrl: './entry-step.scss',

@@ -1,6 +1,7 @@
 import { ChangeDetectionStrategy, Component, effect, input, output } from '@angular/core';
 import { FormControl, FormGroup, ReactiveFormsModule, Validators } from '@angular/forms';
 
+import { FocusFirst } from '@core/form/focus-first';
 import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
 import { Icon } from '@core/icon/icon';
@@ -9,11 +10,12 @@ import { Icon } from '@core/icon/icon';
 @Component({
   selector: 'nb-sign-in-email',
   imports: [Field, FieldInput, Icon, ReactiveFormsModule],
+  hostDirectives: [FocusFirst],
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
     <form class="stack" [formGroup]="form" (ngSubmit)="send()" novalidate>
       <nb-field i18n-label label="E-mail address" [error]="sending.error('email')">
-        <input nbInput type="email" autocomplete="username" formControlName="email" autofocus />
+        <input nbInput type="email" autocomplete="username" formControlName="email" />
       </nb-field>
       <button class="button primary" [disabled]="busy()" i18n>Continue</button>
       @if (passkeys()) {

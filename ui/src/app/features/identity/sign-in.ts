@@ -1,4 +1,4 @@
-import { ChangeDetectionStrategy, Component, ElementRef, afterNextRender, computed, effect, inject, input, signal, viewChild } from '@angular/core';
+import { ChangeDetectionStrategy, Component, afterNextRender, computed, effect, inject, input, signal } from '@angular/core';
 import { Title } from '@angular/platform-browser';
 import { ActivatedRoute, Router } from '@angular/router';
 
@@ -31,6 +31,8 @@ export class SignIn {
 
   /** Where to go afterwards, from the address. */
   readonly return = input<string>();
+  /** The same, in the words of a provider's redirect. */
+  readonly return_to = input<string>();
   /** Set when the server did not answer the question who is signed in. */
   readonly unreachable = input<string>();
   /** What went wrong at a provider, from the address. */
@@ -41,7 +43,6 @@ export class SignIn {
   protected readonly going = action();
   protected readonly passkeys = passkeysWork();
   protected readonly failure = computed(() => signInError(this.error()));
-  private readonly heading = viewChild<ElementRef<HTMLElement>>('heading');
 
   constructor() {
     inject(Title).setTitle($localize`Sign in · Nimbus`);
@@ -99,7 +100,6 @@ export class SignIn {
   private next(second: SecondFactor | null): void {
     if (!second) return; // the session is there, the effect leaves the page
     this.step.set(secondStep(second, this.passkeys));
-    this.heading()?.nativeElement.focus();
   }
 
   // resume goes on with a sign-in that a provider's redirect brought here.
@@ -111,6 +111,6 @@ export class SignIn {
   }
 
   private target(): string {
-    return safeReturn(this.return() ?? null);
+    return safeReturn(this.return() ?? this.return_to() ?? null);
   }
 }

@@ -16,7 +16,7 @@ import { Session } from '@core/session/session';
 
 import { AnsweredGrant, GrantDialog, GrantQuestion } from './grant-dialog';
 import { PermissionTabs } from './permission-tabs';
-import { DirectGrant, holderLink, kindWord } from './role';
+import { DirectGrant, holderLink, holderName, kindWord } from './role';
 import { Vocabulary } from './vocabulary';
 
 /** Grants that people, groups and service accounts have without a role. */
@@ -25,6 +25,11 @@ import { Vocabulary } from './vocabulary';
   imports: [EmptyState, GrantChip, GrantLimits, Icon, ListFrame, PageHeader, PermissionTabs, RouterLink],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './direct-grants.html',
+  styles: `
+    .limits {
+      min-width: 14rem;
+    }
+  `,
 })
 export class DirectGrants {
   private readonly api = inject(Api);
@@ -36,6 +41,7 @@ export class DirectGrants {
   protected readonly changing = action('toast');
   protected readonly kind = kindWord;
   protected readonly link = holderLink;
+  protected readonly who = holderName;
 
   protected async give(): Promise<void> {
     const question: GrantQuestion = {
@@ -53,7 +59,7 @@ export class DirectGrants {
 
   protected async take(one: DirectGrant): Promise<void> {
     const sure = await this.dialogs.confirm({
-      heading: $localize`Take this grant from ${one.name ?? one.subject_id}?`,
+      heading: $localize`Take this grant from ${holderName(one)}?`,
       text: $localize`${one.permission} is then answered by their roles alone.`,
       verb: $localize`Take the grant`,
       danger: true,

@@ -10,7 +10,7 @@ import { SearchBox } from '@core/list/search-box';
 import { PageHeader } from '@core/page/page-header';
 import { Decision, Source } from '@core/permission/decision';
 import { DecisionView } from '@core/permission/decision-view';
-import { questionPattern } from '@core/permission/grant';
+import { SubjectKind, questionPattern } from '@core/permission/grant';
 import { GrantChip } from '@core/permission/grant-chip';
 import { GrantLimits } from '@core/permission/grant-limits';
 import { Session } from '@core/session/session';
@@ -18,6 +18,7 @@ import { Session } from '@core/session/session';
 import { fromLocal } from './local-time';
 import { PermissionField } from './permission-field';
 import { PermissionTabs } from './permission-tabs';
+import { kindWord } from './role';
 import { NamedSubject, SubjectPicker } from './subject-picker';
 import { Vocabulary } from './vocabulary';
 
@@ -25,11 +26,12 @@ type Mode = 'why' | 'what' | 'who';
 
 /** One of those who may do something. */
 interface Holder {
-  subject?: { subject_kind: string; subject_id: string };
-  subject_kind?: string;
-  subject_id?: string;
+  subject_kind: SubjectKind;
+  subject_id: string;
   name?: string;
   via?: string;
+  /** It depends on when, from where or how they ask. */
+  conditional?: boolean;
 }
 
 /** Asks why somebody may do something, what somebody may do, and who may do something. */
@@ -63,6 +65,7 @@ export class ExplainPage {
   protected readonly attributes = signal('');
   protected readonly at = signal('');
   protected readonly address = signal('');
+  protected readonly mfa = signal(false);
   protected readonly tried = signal(false);
   protected readonly query = signal('');
 
@@ -70,6 +73,7 @@ export class ExplainPage {
   protected readonly effective = signal<readonly Source[] | null>(null);
   protected readonly holders = signal<readonly Holder[] | null>(null);
   protected readonly asking = action();
+  protected readonly kindOf = kindWord;
   protected readonly myself = $localize`Myself`;
   protected readonly shown = computed(() =>
     (this.effective() ?? []).filter((one) => `${one.permission} ${one.via ?? ''}`.toLowerCase().includes(this.query().toLowerCase())),
@@ -99,7 +103,7 @@ export class ExplainPage {
   }
 
   protected holderName(one: Holder): string {
-    return one.name ?? one.subject_id ?? one.subject?.subject_id ?? '';
+    return one.name ?? one.subject_id;
   }
 
   private async send(): Promise<void> {
@@ -125,6 +129,7 @@ export class ExplainPage {
       ...this.asSomebody(),
       ...this.resource(),
       ...(at ? { at } : {}),
+      ...(this.mfa() && this.subject() ? { mfa: true } : {}),
       ...(this.address() ? { address: this.address() } : {}),
     };
   }

@@ -1,5 +1,6 @@
 import { ChangeDetectionStrategy, Component, computed, inject, input, signal } from '@angular/core';
 
+import { Api } from '@core/api/api';
 import { answered } from '@core/api/answered';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Icon } from '@core/icon/icon';
@@ -8,7 +9,7 @@ import { Session } from '@core/session/session';
 import { changes } from './matrix/effect';
 import { Known } from './matrix/matrix';
 import { Role, inheritedGrants } from './role';
-import { SimulatedResult, roleChange, turned } from './simulation';
+import { SimulatedChange, SimulatedQuestion, SimulatedResult, roleChange, simulate, turned } from './simulation';
 import { NamedSubject, SubjectPicker } from './subject-picker';
 
 /** What a role that is being written would change: by itself, and for somebody on the server. */
@@ -20,6 +21,7 @@ import { NamedSubject, SubjectPicker } from './subject-picker';
   styleUrl: './role-effect.scss',
 })
 export class RoleEffect {
+  private readonly api = inject(Api);
   protected readonly session = inject(Session);
 
   readonly draft = input.required<Role>();
@@ -31,8 +33,11 @@ export class RoleEffect {
   protected readonly subject = signal<NamedSubject | null>(null);
   protected readonly given = signal(false);
   private readonly madeUpId = crypto.randomUUID();
-  protected readonly asking = answered<{ results: SimulatedResult[] }>('/permissions/simulate', () => this.question());
-  protected readonly results = computed(() => this.asking.value()?.results ?? null);
+  protected readonly asking = answered<SimulatedResult[]>(() => {
+    const question = this.question();
+    return question && ((signal) => simulate(this.api, question.change, question.questions, signal));
+  });
+  protected readonly results = this.asking.value;
 
   /** What changes in the role itself. */
   protected readonly own = computed(() => {
@@ -44,7 +49,7 @@ export class RoleEffect {
   protected readonly lost = computed(() => this.own().filter((one) => one.before === 'allow'));
   protected readonly turned = computed(() => turned(this.results() ?? []));
 
-  private question(): object | null {
+  private question(): { change: SimulatedChange; questions: SimulatedQuestion[] } | null {
     const who = this.subject();
     if (!who) return null;
     const { subject_kind, subject_id } = who;

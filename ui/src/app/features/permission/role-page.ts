@@ -19,7 +19,7 @@ import { Session } from '@core/session/session';
 import { Clock } from '@core/time/clock';
 
 import { AssignRole } from './assign-role';
-import { Assignment, Role, holderLink, inheritedGrants, kindWord } from './role';
+import { Assignment, Role, holderLink, holderName, inheritedGrants, kindWord } from './role';
 import { roleRemoval } from './role-removal';
 import { Vocabulary } from './vocabulary';
 
@@ -55,6 +55,7 @@ export class RolePage {
   protected readonly changing = action('toast');
   protected readonly kind = kindWord;
   protected readonly link = holderLink;
+  protected readonly who = holderName;
   protected readonly back = { link: '/roles', label: $localize`Roles` };
 
   /** Whether a time-bound assignment counts now. */
@@ -74,7 +75,7 @@ export class RolePage {
 
   protected async take(one: Assignment): Promise<void> {
     const sure = await this.dialogs.confirm({
-      heading: $localize`Take the role from ${one.name ?? one.subject_id}?`,
+      heading: $localize`Take the role from ${holderName(one)}?`,
       text: $localize`What it allows ends at once, also in windows that are open.`,
       verb: $localize`Take the role`,
       danger: true,

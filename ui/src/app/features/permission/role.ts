@@ -17,8 +17,8 @@ export interface Role {
 export interface Assignment extends Subject {
   id: string;
   role_id: string;
-  /** Name of the holder. */
-  name?: string;
+  subject_name?: string;
+  role_name?: string;
   compartment_id?: string | null;
   not_before?: string | null;
   expires_at?: string | null;
@@ -27,8 +27,7 @@ export interface Assignment extends Subject {
 /** A grant that somebody has without a role. */
 export interface DirectGrant extends Grant, Subject {
   id: string;
-  /** Name of the holder. */
-  name?: string;
+  subject_name?: string;
 }
 
 /** What kind of holder it is, in words. */
@@ -41,6 +40,11 @@ export function kindWord(kind: SubjectKind): string {
     case 'service_account':
       return $localize`service account`;
   }
+}
+
+/** The name of a holder, or what else is known. */
+export function holderName(one: Subject & { subject_name?: string }): string {
+  return one.subject_name ?? one.subject_id;
 }
 
 /** The page of a holder. */

@@ -1,11 +1,13 @@
 import { ChangeDetectionStrategy, Component, computed, inject, input, linkedSignal, signal } from '@angular/core';
 
 import { Api } from '@core/api/api';
+import { Source } from '@core/api/remote';
 import { Dialogs } from '@core/dialog/dialogs';
 import { action } from '@core/feedback/action';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Field, FieldInput } from '@core/form/field';
 import { Icon } from '@core/icon/icon';
+import { wholeList } from '@core/list/whole-list';
 import { Badge } from '@core/page/badge';
 import { PageHeader } from '@core/page/page-header';
 import { DecisionView } from '@core/permission/decision-view';
@@ -14,14 +16,24 @@ import { Grant, questionPattern } from '@core/permission/grant';
 import { AnsweredGrant, GrantDialog, GrantQuestion } from './grant-dialog';
 import { PermissionField } from './permission-field';
 import { PermissionTabs } from './permission-tabs';
-import { SimulatedChange, SimulatedResult, isEmptyChange } from './simulation';
+import { Assignment, DirectGrant } from './role';
+import { SimulatedChange, SimulatedQuestion, SimulatedResult, isEmptyChange, simulate } from './simulation';
 import { NamedSubject, SubjectPicker } from './subject-picker';
 import { Vocabulary } from './vocabulary';
 
 /** One thing that would be different, for the person it is about. */
-type WhatIf =
-  | { kind: 'assign' | 'unassign'; role_id: string; text: string }
-  | { kind: 'grants_add' | 'grants_remove'; grant: Grant; text: string };
+type WhatIf = { text: string } & (
+  | { kind: 'assign'; role_id: string }
+  | { kind: 'grants_add'; grant: Grant }
+  | { kind: 'unassign' | 'grants_remove'; id: string }
+);
+
+/** Something that the person has and that can be thought away. */
+interface Taken {
+  kind: 'unassign' | 'grants_remove';
+  id: string;
+  text: string;
+}
 
 /** Tries changes of rights before they are made. */
 @Component({
@@ -40,8 +52,20 @@ export class SimulatePage {
   readonly permission = input<string>();
 
   protected readonly subject = signal<NamedSubject | null>(null);
+  private readonly assignments = wholeList<Assignment>(() => this.of('/assignments'));
+  private readonly grants = wholeList<DirectGrant>(() => this.of('/grants'));
+  /** What the person has and what can be thought away. */
+  protected readonly held = computed((): Taken[] => {
+    if (!this.subject()) return [];
+    const gone = new Set(this.whatIfs().map((one) => ('id' in one ? one.id : '')));
+    const role = (id: string) => this.vocabulary.roles.items().find((one) => one.id === id)?.name ?? id;
+    const all: Taken[] = [
+      ...this.assignments.items().map((one) => ({ kind: 'unassign' as const, id: one.id, text: $localize`role ${one.role_name ?? role(one.role_id)}` })),
+      ...this.grants.items().map((one) => ({ kind: 'grants_remove' as const, id: one.id, text: $localize`direct grant ${one.permission}` })),
+    ];
+    return all.filter((one) => !gone.has(one.id));
+  });
   protected readonly whatIfs = signal<readonly WhatIf[]>([]);
-  protected readonly role = signal('');
   protected readonly typed = signal('');
   protected readonly permissions = linkedSignal<readonly string[]>(() => [this.permission()].filter((one) => one !== undefined));
   protected readonly everything = linkedSignal(() => this.permission() === undefined);
@@ -61,23 +85,22 @@ export class SimulatePage {
     return this.questions().length ? '' : $localize`Name at least one permission, or ask for all of them.`;
   });
 
-  protected giveRole(kind: 'assign' | 'unassign'): void {
-    const role = this.vocabulary.roles.items().find((one) => one.id === this.role());
-    if (!role) return;
-    const text = kind === 'assign' ? $localize`has the role ${role.name}` : $localize`has not the role ${role.name}`;
-    this.add({ kind, role_id: role.id, text });
-    this.role.set('');
+  protected giveRole(id: string): void {
+    const role = this.vocabulary.roles.items().find((one) => one.id === id);
+    if (role) this.add({ kind: 'assign', role_id: id, text: $localize`has the role ${role.name}` });
   }
 
-  protected async giveGrant(kind: 'grants_add' | 'grants_remove'): Promise<void> {
-    const heading = kind === 'grants_add' ? $localize`A grant more` : $localize`A direct grant less`;
-    const question: GrantQuestion = { heading, verb: $localize`Try it`, vocabulary: this.vocabulary };
+  protected take(one: Taken): void {
+    this.add({ kind: one.kind, id: one.id, text: $localize`has not: ${one.text}` });
+  }
+
+  protected async giveGrant(): Promise<void> {
+    const question: GrantQuestion = { heading: $localize`A grant more`, verb: $localize`Try it`, vocabulary: this.vocabulary };
     const made = await this.dialogs.open<AnsweredGrant>(GrantDialog, question, { wide: true });
     if (!made) return;
     const { permission, effect } = made.grant;
-    const word = effect === 'allow' ? $localize`allowance` : $localize`denial`;
-    const text = kind === 'grants_add' ? $localize`has a direct ${word} of ${permission}` : $localize`has no direct ${word} of ${permission}`;
-    this.add({ kind, grant: made.grant, text });
+    const text = effect === 'allow' ? $localize`may ${permission} by a direct grant` : $localize`is denied ${permission} by a direct grant`;
+    this.add({ kind: 'grants_add', grant: made.grant, text });
   }
 
   protected drop(one: WhatIf): void {
@@ -104,10 +127,18 @@ export class SimulatePage {
     this.tried.set(true);
     if (this.missing()) return;
     this.open.set(null);
-    const body = { change: this.change(), questions: this.questions() };
-    await this.asking.run(async () =>
-      this.results.set((await this.api.post<{ results: SimulatedResult[] }>('/permissions/simulate', body)).results),
-    );
+    await this.asking.run(async () => this.results.set(await simulate(this.api, this.change(), this.questions())));
+  }
+
+  /** Another person: what was thought of the last one does not fit. */
+  protected choose(subject: NamedSubject | null): void {
+    this.subject.set(subject);
+    this.whatIfs.update((old) => old.filter((one) => !('id' in one)));
+    this.results.set(null);
+  }
+
+  private of(path: string): Source {
+    return this.subject() ? { path, query: this.who() } : null;
   }
 
   private add(one: WhatIf): void {
@@ -123,13 +154,14 @@ export class SimulatePage {
   private change(): SimulatedChange {
     const change: Required<Omit<SimulatedChange, 'role'>> = { assign: [], unassign: [], grants_add: [], grants_remove: [] };
     for (const one of this.whatIfs()) {
-      if ('role_id' in one) change[one.kind].push({ ...this.who(), role_id: one.role_id });
-      else change[one.kind].push({ ...this.who(), ...one.grant });
+      if (one.kind === 'assign') change.assign.push({ ...this.who(), role_id: one.role_id });
+      else if (one.kind === 'grants_add') change.grants_add.push({ ...this.who(), ...one.grant });
+      else change[one.kind].push(one.id);
     }
     return change;
   }
 
-  private questions(): object[] {
+  private questions(): SimulatedQuestion[] {
     const all = this.everything() ? this.vocabulary.known().map((one) => one.permission) : this.permissions();
     return all.map((permission) => ({ ...this.who(), permission }));
   }

@@ -1,3 +1,4 @@
+import { Api } from '@core/api/api';
 import { Decision } from '@core/permission/decision';
 import { Grant, Subject } from '@core/permission/grant';
 
@@ -6,9 +7,11 @@ import { Assignment, Role } from './role';
 /** What would be different. */
 export interface SimulatedChange {
   assign?: (Subject & Pick<Assignment, 'role_id' | 'compartment_id' | 'not_before' | 'expires_at'>)[];
-  unassign?: (Subject & { role_id: string })[];
+  /** Ids of assignments. */
+  unassign?: string[];
   grants_add?: (Subject & Grant)[];
-  grants_remove?: (Subject & Grant)[];
+  /** Ids of direct grants. */
+  grants_remove?: string[];
   role?: Omit<Role, 'system'>;
 }
 
@@ -45,4 +48,22 @@ export function roleChange(draft: Role, subject: Subject, given: boolean, madeUp
   const role = { id: id || madeUpId, name: name || '–', description, grants, inherits: inherits ?? [] };
   const { subject_kind, subject_id } = subject;
   return given || !id ? { role, assign: [{ subject_kind, subject_id, role_id: role.id }] } : { role };
+}
+
+const most = 100;
+
+/** Asks all questions before and after a change; the server takes so many at a time. */
+export async function simulate(
+  api: Api,
+  change: SimulatedChange,
+  questions: readonly SimulatedQuestion[],
+  signal?: AbortSignal,
+): Promise<SimulatedResult[]> {
+  const results: SimulatedResult[] = [];
+  for (let at = 0; at < questions.length; at += most) {
+    const body = { change, questions: questions.slice(at, at + most) };
+    const answer = await api.post<{ results: SimulatedResult[] }>('/permissions/simulate', body, signal ? { signal } : {});
+    results.push(...answer.results);
+  }
+  return results;
 }

@@ -1,4 +1,4 @@
-import { ChangeDetectionStrategy, Component, computed, inject, output } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject, input, output } from '@angular/core';
 
 import { Api } from '@core/api/api';
 import { remote } from '@core/api/remote';
@@ -29,6 +29,8 @@ export class SecondFactors {
   protected readonly any = computed(() => anyFactor(this.factors.value()));
   protected readonly changing = action('toast');
   protected readonly passkeys = passkeysWork();
+  /** Says that there is none yet; off where the page says it. */
+  readonly lead = input(true);
   /** A factor was added. */
   readonly added = output();
 

@@ -1,5 +1,6 @@
 import { ChangeDetectionStrategy, Component, computed, inject, input, signal } from '@angular/core';
 
+import { Api } from '@core/api/api';
 import { answered } from '@core/api/answered';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Field, FieldInput } from '@core/form/field';
@@ -41,6 +42,7 @@ interface Answer {
   `,
 })
 export class ConditionTest {
+  private readonly api = inject(Api);
   readonly condition = input.required<string>();
 
   protected readonly text = signal(
@@ -51,8 +53,9 @@ export class ConditionTest {
     const read = this.read();
     return typeof read === 'string' ? read : '';
   });
-  protected readonly trying = answered<Answer>('/permissions/condition/test', () => {
+  protected readonly trying = answered<Answer>(() => {
     const sample = this.read();
-    return typeof sample === 'string' ? null : { condition: this.condition(), sample };
+    const body = { condition: this.condition(), sample };
+    return typeof sample === 'string' ? null : (signal) => this.api.post('/permissions/condition/test', body, { signal });
   });
 }

@@ -44,6 +44,7 @@ function extensions(host: ConditionHost) {
     bracketMatching(),
     cel,
     look,
+    EditorView.theme({ '.cm-content': { padding: 'var(--s2) var(--s3)' } }),
     EditorView.lineWrapping,
     placeholder(host.placeholder),
     autocompletion({ override: [complete(host.words)], icons: false }),

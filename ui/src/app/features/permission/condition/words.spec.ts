@@ -9,7 +9,7 @@ const words: ConditionWords = {
     { name: 'actor.name', type: 'string', description: 'Name', example: '' },
     { name: 'time', type: 'timestamp', description: 'Now', example: '' },
   ],
-  functions: [{ name: 'startsWith, endsWith', description: 'Parts of a text', example: '' }, { name: 'in', description: '', example: '' }],
+  functions: [{ name: 'startsWith, endsWith', description: 'Parts of a text', example: 'actor.name.startsWith("ci-")' }, { name: 'cidr, ip', description: '', example: 'cidr("10.0.0.0/8").containsIP(address)' }, { name: 'in', description: '', example: '' }],
 };
 const labels = (typed: string, from: ConditionWords | null = words) => offers(from, typed).map((one) => one.label);
 
@@ -20,7 +20,14 @@ test('a name is offered by its beginning', () => {
 
 test('behind a dot functions are offered with what stands before', () => {
   assert.deepEqual(labels('actor.name.s'), ['actor.name.startsWith']);
+  assert.deepEqual(labels('actor.name.e'), ['actor.name.endsWith']);
+  assert.deepEqual(labels('actor.name.c'), []);
   assert.equal(offers(words, 'actor.name.s')[0]?.apply, 'actor.name.startsWith(');
+});
+
+test('functions that stand alone are offered where a value begins', () => {
+  assert.deepEqual(labels('ci'), ['cidr']);
+  assert.deepEqual(labels('st'), []);
 });
 
 test('constants are offered where a value begins, operators never', () => {

@@ -46,7 +46,7 @@ export function offers(words: ConditionWords | null, typed: string): Offer[] {
   const rest = typed.slice(dot + 1);
   const called = (words?.functions ?? [])
     .flatMap((one) => one.name.split(/,\s*/).map((name) => ({ ...one, name })))
-    .filter((one) => one.name.startsWith(rest) && one.name !== 'in')
+    .filter((one) => one.name.startsWith(rest) && one.name !== 'in' && isMethod(one) === dot >= 0)
     .map((one): Offer => ({
       label: `${typed.slice(0, dot + 1)}${one.name}`,
       apply: `${typed.slice(0, dot + 1)}${one.name}(`,
@@ -56,4 +56,10 @@ export function offers(words: ConditionWords | null, typed: string): Offer[] {
     }));
   const fixed = dot < 0 ? constants.filter((one) => one.startsWith(typed)) : [];
   return [...known, ...called, ...fixed.map((label): Offer => ({ label, type: 'keyword', detail: '', info: '' }))];
+}
+
+// isMethod tells by its example whether a function is called on a value. The
+// others of its line are like it.
+function isMethod({ name, example }: ConditionFunction): boolean {
+  return example.includes(`.${name}(`) || (!example.includes(`${name}(`) && /\w\.\w+\(/.test(example));
 }
