@@ -126,7 +126,7 @@ func (s *Service) OnboardTenant(ctx context.Context, o Onboarding) (Onboarded, e
 
 // canOnboard refuses, before anything is made, a part that nobody makes.
 func (s *Service) canOnboard(o Onboarding) error {
-	missing := ""
+	var missing string
 	switch {
 	case o.Administrator != nil && s.Onboard.Administrator == nil:
 		missing = "administrator"
