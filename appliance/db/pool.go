@@ -15,7 +15,7 @@ import (
 
 // maxTenants is how many tenants one connection may touch before it is closed
 // and replaced. A backend keeps the catalog entries of every table that it has
-// seen, about 0.6 MB a tenant, and never gives them back; see robustness.md.
+// seen, about 0.6 MB a tenant, and never gives them back.
 const maxTenants = 40
 
 const (

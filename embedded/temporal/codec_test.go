@@ -83,7 +83,7 @@ func TestCodecRefusesWhatWasChanged(t *testing.T) {
 	}
 }
 
-// Secrets in parameters are not in Temporal's databases in clear (robustness.md, line 15).
+// Secrets in parameters are not in Temporal's databases in clear.
 func TestRobustness15NoSecretInTheDatabases(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-5d1f0c9e7b"
