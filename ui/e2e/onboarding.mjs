@@ -196,7 +196,14 @@ async function story(browser, appliance) {
   try {
     const ada = await step('the administrator signs in', () => enter(browser, appliance, 'ada@example.com'));
     await switchTo(ada, 'Provider Root');
-    await call(ada, 'PUT', '/system/outbound', { ranges: ['127.0.0.0/8'] }, 200);
+    await step('the provider level allows a private address', async () => {
+      await ada.goto(`${appliance.url}/identity-providers`);
+      await ada.getByRole('textbox', { name: /^Ranges/ }).fill('127.0.0.0/8');
+      await press(ada, 'Save the ranges');
+      await ada.getByText('Saved.').waitFor();
+      await shot(ada, 'private-ranges');
+      assert.deepEqual(await call(ada, 'GET', '/system/outbound', null, 200), { ranges: ['127.0.0.0/8'] });
+    });
     const token = await step('a tenant with domain, provider and SCIM token', () => onboard(ada, appliance, idp));
     const tenant = (await call(ada, 'GET', '/tenants', null, 200)).items.find((t) => t.name === 'Zitadel');
     await step('who made the tenant does not belong to it', () => call(ada, 'PUT', '/session/tenant', { tenant_id: tenant.id }, 404));

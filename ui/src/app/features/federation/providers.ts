@@ -11,12 +11,13 @@ import { Session } from '@core/session/session';
 import { Time } from '@core/time/time';
 
 import { FederationTabs } from './federation-tabs';
+import { PrivateRanges } from './private-ranges';
 import { Provider, protocolWord } from './provider';
 
 /** Where the people of this tenant can sign in instead of here. */
 @Component({
   selector: 'nb-providers',
-  imports: [Badge, EmptyState, FederationTabs, Icon, ListFrame, PageHeader, RouterLink, Time],
+  imports: [Badge, EmptyState, FederationTabs, Icon, ListFrame, PageHeader, PrivateRanges, RouterLink, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './providers.html',
 })
