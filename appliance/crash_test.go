@@ -1,9 +1,14 @@
 package appliance_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,4 +85,96 @@ func TestRobustness08KilledInDeployment(t *testing.T) {
 		t.Errorf("the run failed (%s) and left %d machines", ended.Error, n)
 	}
 	s.verifyChain()
+}
+
+// kills is how often TestRobustness01 kills the appliance.
+const kills = 4
+
+// TestRobustness01AcknowledgedWritesSurvive kills the appliance while callers
+// write, several times over: whatever was acknowledged is there after the next
+// start, and the audit chain has neither gap nor break.
+func TestRobustness01AcknowledgedWritesSurvive(t *testing.T) {
+	t.Parallel()
+	_, connection := cluster(t, 1)
+	told := appliancetest.Child{Dir: appliancetest.Dir(t), Connection: connection}
+	process := appliancetest.Spawn(t, told)
+	s := &story{Appliance: process.Appliance, t: t}
+	var token struct{ Token string }
+	s.SignIn(t, "ada@example.com", s.Tenant).Do(http.MethodPost, "/v1/tokens", map[string]any{"name": "writer", "expires_in_days": 1}, http.StatusCreated, &token)
+	for round := range kills {
+		w := &writers{url: process.URL, token: token.Token, round: round, enough: make(chan struct{})}
+		ended := w.start(4)
+		select {
+		case <-w.enough:
+		case <-time.After(time.Minute):
+			t.Fatalf("only %d writes were acknowledged in a minute", w.count())
+		}
+		process.Kill()
+		ended.Wait()
+		process = appliancetest.Spawn(t, told)
+		s.Appliance = process.Appliance
+		admin := s.SignIn(t, "ada@example.com", s.Tenant)
+		for _, group := range w.acknowledged {
+			admin.Do(http.MethodGet, "/v1/groups/"+group, nil, http.StatusOK, nil)
+		}
+		s.verifyChain()
+		t.Logf("round %d: %d acknowledged writes are there", round, len(w.acknowledged))
+	}
+}
+
+// writers make groups until they are no longer answered.
+type writers struct {
+	url, token string
+	round      int
+	enough     chan struct{} // closed in the middle of the writing
+
+	mu           sync.Mutex
+	acknowledged []string
+}
+
+func (w *writers) start(callers int) *sync.WaitGroup {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	var g sync.WaitGroup
+	for caller := range callers {
+		g.Go(func() {
+			for n := 0; w.write(client, fmt.Sprintf("group %d-%d-%d", w.round, caller, n)); n++ {
+			}
+		})
+	}
+	return &g
+}
+
+func (w *writers) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.acknowledged)
+}
+
+// write makes one group; false when there was no answer that says so.
+func (w *writers) write(client *http.Client, name string) bool {
+	body, err := json.Marshal(map[string]string{"name": name, "description": ""})
+	if err != nil {
+		return false
+	}
+	r, err := http.NewRequest(http.MethodPost, w.url+"/v1/groups", bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+w.token)
+	answer, err := client.Do(r)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	var made struct{ ID string }
+	if answer.StatusCode != http.StatusCreated || json.NewDecoder(answer.Body).Decode(&made) != nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.acknowledged = append(w.acknowledged, made.ID); len(w.acknowledged) == 100 {
+		close(w.enough)
+	}
+	return true
 }
