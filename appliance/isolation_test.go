@@ -447,10 +447,10 @@ func TestRobustness11TamperingIsNamed(t *testing.T) {
 		name, tamper, undo, kind string
 		sequence                 int64
 	}{
-		{"a byte of a record", "update %.audit_record set body = set_byte(body, 40, get_byte(body, 40) # 1) where id = (select record_id from %.audit_link where sequence = 2)", "", "hash", 2},
-		{"a column of a record", "update %.audit_record set event = 'nothing.happened' where id = (select record_id from %.audit_link where sequence = 3)", "update %.audit_record set event = 'permission.role.created' where id = (select record_id from %.audit_link where sequence = 3)", "index", 3},
-		{"a record deleted", "create table keep as select * from %.audit_record where id = (select record_id from %.audit_link where sequence = 4); delete from %.audit_record where id in (select id from keep)", "insert into %.audit_record select * from keep", "missing", 4},
-		{"a link deleted", "create table kept as select * from %.audit_link where sequence = 3; delete from %.audit_link where sequence = 3", "insert into %.audit_link select * from kept", "gap", 3},
+		{"a byte of a record", "update %.audit_record set body = set_byte(body, 40, get_byte(body, 40) # 1) where id = (select record_id from %.audit_entry where sequence = 2)", "", "hash", 2},
+		{"a column of a record", "update %.audit_entry set event = 'nothing.happened' where sequence = 3", "update %.audit_entry set event = 'permission.role.created' where sequence = 3", "index", 3},
+		{"a record deleted", "create table keep as select * from %.audit_record where id = (select record_id from %.audit_entry where sequence = 4); delete from %.audit_record where id in (select id from keep)", "insert into %.audit_record select * from keep", "missing", 4},
+		{"an entry deleted", "create table kept as select * from %.audit_entry where sequence = 3; delete from %.audit_entry where sequence = 3", "insert into %.audit_entry select * from kept", "gap", 3},
 	} {
 		set := func(sql string) {
 			appliancetest.Exec(t, owner, "set search_path = "+schema+";"+strings.ReplaceAll(sql, "%", schema), pgx.QueryExecModeSimpleProtocol)

@@ -2,23 +2,17 @@
 // change to it shows.
 //
 // A record is written in the transaction of the change it tells of; if it
-// cannot be written the change does not happen. Within a second a sealer links
-// it into the hash chain of its tenant (the provider level has its own):
-//
-//	link(0) = SHA-256("nimbus audit chain v1\n" ‖ chain name)
-//	link(n) = SHA-256(0x01 ‖ link(n-1) ‖ n ‖ len(body) ‖ body)
-//
-// with n and len as 64-bit big-endian numbers and body the stored bytes, which
-// are never marshalled again. Sequence numbers have no gaps.
+// cannot be written the change does not happen. Within a second a sealer gives
+// it the next sequence number of its tenant's chain (the provider level has
+// its own) and links it; package ledger says how.
 package audit
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"time"
 
 	"nimbus/appliance/actor"
+	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/id"
 )
 
@@ -87,21 +81,17 @@ type Record struct {
 type Sealed struct {
 	Record
 	Sequence int64
-	Hash     []byte
-	Previous []byte
+	Leaf     []byte
+	Link     []byte
+	Previous []byte // the link before; empty for the first
 	SealedAt time.Time
 	Body     []byte // as stored and hashed
 }
 
-// Hash is a link of the chain.
-type Hash = [sha256.Size]byte
+// Hash is a leaf, a link or a node of the tree.
+type Hash = ledger.Hash
 
-// Genesis is the link before the first record of a chain; tenant is zero for
-// the provider's.
-func Genesis(tenant id.ID) Hash {
-	return sha256.Sum256([]byte("nimbus audit chain v1\n" + chainName(tenant)))
-}
-
+// chainName names the chain of a tenant; zero is the provider's.
 func chainName(tenant id.ID) string {
 	if tenant.IsZero() {
 		return "provider"
@@ -109,26 +99,13 @@ func chainName(tenant id.ID) string {
 	return tenant.String()
 }
 
-// Link is the hash of the record with that sequence number.
-func Link(previous Hash, sequence int64, body []byte) Hash {
-	h := sha256.New()
-	var head [1 + sha256.Size + 16]byte
-	head[0] = 0x01
-	copy(head[1:], previous[:])
-	binary.BigEndian.PutUint64(head[1+sha256.Size:], uint64(sequence))
-	binary.BigEndian.PutUint64(head[9+sha256.Size:], uint64(len(body)))
-	h.Write(head[:])
-	h.Write(body)
-	return Hash(h.Sum(nil))
-}
-
 // The kinds of breaks that Verify finds.
 const (
 	BreakGap     = "gap"     // sequence numbers are missing
-	BreakMissing = "missing" // the link is there, its record is not
-	BreakHash    = "hash"    // record or link was changed
+	BreakMissing = "missing" // the entry is there, its record is not
+	BreakHash    = "hash"    // record or entry was changed
 	BreakIndex   = "index"   // a column differs from the record's body
-	BreakUnknown = "orphan"  // an old record was never linked, or its link was removed
+	BreakUnknown = "orphan"  // an old record was never linked, or its entry was removed
 )
 
 // Break is one place where a chain does not hold.

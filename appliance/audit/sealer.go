@@ -2,10 +2,12 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
 
+	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/id"
 )
 
@@ -185,17 +187,19 @@ func (s *Service) sealBatch(ctx context.Context, tenant id.ID) (int, error) {
 }
 
 func (st store) append(ctx context.Context, tenant id.ID, sequence int64, head []byte, horizon uint64, records []unlinked) error {
-	previous := Genesis(tenant)
+	previous := ledger.Genesis(chainName(tenant))
 	if sequence > 0 {
 		previous = Hash(head)
 	}
-	sequences := make([]int64, len(records))
-	ids := make([]id.ID, len(records))
-	hashes := make([][]byte, len(records))
+	entries := make([]entry, len(records))
 	for i, r := range records {
 		sequence++
-		previous = Link(previous, sequence, r.Body)
-		sequences[i], ids[i], hashes[i] = sequence, r.ID, append([]byte(nil), previous[:]...)
+		leaf := ledger.Leaf(r.Body)
+		previous = ledger.Link(previous, sequence, leaf)
+		entries[i] = entry{sequence: sequence, record: r.ID, leaf: leaf, link: previous, horizon: horizon}
+		if err := json.Unmarshal(r.Body, &entries[i].Record); err != nil {
+			return err
+		}
 	}
-	return st.link(ctx, sequences, ids, hashes, horizon)
+	return st.link(ctx, entries)
 }

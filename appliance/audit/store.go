@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"nimbus/appliance/db"
 	"nimbus/appliance/id"
@@ -23,20 +25,17 @@ var Migrations embed.FS
 type store struct{}
 
 func (store) insert(ctx context.Context, r Record, body []byte) error {
-	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record
-		(id, time, event, outcome, priority, actor_id, actor_name, target_kind, target_id, body)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		r.ID, r.Time, r.Event, r.Outcome, r.Priority, r.Actor.ID, r.Actor.Name, r.Target.Kind, r.Target.ID, body)
+	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record (id, event, body) values ($1, $2, $3)`, r.ID, r.Event, body)
 	return err
 }
 
-const sealedColumns = `l.sequence, l.hash, coalesce(p.hash, ''::bytea), l.sealed_at, r.body
-	from audit_link l join audit_record r on r.id = l.record_id left join audit_link p on p.sequence = l.sequence - 1`
+const sealedColumns = `e.sequence, e.leaf, e.link, coalesce(p.link, ''::bytea), e.sealed_at, r.body
+	from audit_entry e join audit_record r on r.id = e.record_id left join audit_entry p on p.sequence = e.sequence - 1`
 
 func (store) list(ctx context.Context, f Filter) ([]Sealed, error) {
 	where, args := f.where()
 	rows, _ := db.Tx(ctx).Query(ctx, `select `+sealedColumns+where+
-		fmt.Sprintf(` order by l.sequence desc limit %d`, min(max(f.Limit, 1), 200)), args...)
+		fmt.Sprintf(` order by e.sequence desc limit %d`, min(max(f.Limit, 1), 200)), args...)
 	return pgx.CollectRows(rows, scanSealed)
 }
 
@@ -49,13 +48,13 @@ func (f Filter) where() (string, []any) {
 			parts = append(parts, strings.ReplaceAll(sql, "?", fmt.Sprintf("$%d", len(args))))
 		}
 	}
-	add(f.Before > 0, "l.sequence < ?", f.Before)
-	add(f.Event != "", "(r.event = ? or r.event like ? || '.%')", f.Event)
-	add(f.Actor != "", "(r.actor_id::text = ? or r.actor_name ilike '%' || ? || '%')", f.Actor)
-	add(f.Target != "", "r.target_id = ?", f.Target)
-	add(f.Outcome != "", "r.outcome = ?", string(f.Outcome))
-	add(!f.From.IsZero(), "r.time >= ?", f.From)
-	add(!f.To.IsZero(), "r.time < ?", f.To)
+	add(f.Before > 0, "e.sequence < ?", f.Before)
+	add(f.Event != "", "(e.event = ? or e.event like ? || '.%')", f.Event)
+	add(f.Actor != "", "(e.actor_id::text = ? or e.actor_name ilike '%' || ? || '%')", f.Actor)
+	add(f.Target != "", "e.target_id = ?", f.Target)
+	add(f.Outcome != "", "e.outcome = ?", string(f.Outcome))
+	add(!f.From.IsZero(), "e.time >= ?", f.From)
+	add(!f.To.IsZero(), "e.time < ?", f.To)
 	add(f.Text != "", "position(lower(?) in lower(convert_from(r.body, 'UTF8'))) > 0", f.Text)
 	if len(parts) == 0 {
 		return "", nil
@@ -64,13 +63,13 @@ func (f Filter) where() (string, []any) {
 }
 
 func (store) get(ctx context.Context, sequence int64) (Sealed, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `select `+sealedColumns+` where l.sequence = $1`, sequence)
+	rows, _ := db.Tx(ctx).Query(ctx, `select `+sealedColumns+` where e.sequence = $1`, sequence)
 	return pgx.CollectExactlyOneRow(rows, scanSealed)
 }
 
 func scanSealed(row pgx.CollectableRow) (Sealed, error) {
 	var s Sealed
-	if err := row.Scan(&s.Sequence, &s.Hash, &s.Previous, &s.SealedAt, &s.Body); err != nil {
+	if err := row.Scan(&s.Sequence, &s.Leaf, &s.Link, &s.Previous, &s.SealedAt, &s.Body); err != nil {
 		return s, err
 	}
 	return s, json.Unmarshal(s.Body, &s.Record)
@@ -84,7 +83,7 @@ func (store) lock(ctx context.Context) error {
 
 // head returns the last link; sequence 0 when the chain is empty.
 func (store) head(ctx context.Context) (sequence int64, hash []byte, horizon uint64, err error) {
-	err = db.Tx(ctx).QueryRow(ctx, `select sequence, hash, horizon::text::bigint from audit_link order by sequence desc limit 1`).
+	err = db.Tx(ctx).QueryRow(ctx, `select sequence, link, horizon::text::bigint from audit_entry order by sequence desc limit 1`).
 		Scan(&sequence, &hash, &horizon)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
@@ -109,45 +108,76 @@ type unlinked struct {
 // transactions.
 func (store) unlinked(ctx context.Context, horizon uint64, limit int) ([]unlinked, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select r.id, r.body from audit_record r
-		where r.xid >= $1::text::xid8 and not exists (select from audit_link l where l.record_id = r.id)
+		where r.xid >= $1::text::xid8 and not exists (select from audit_entry e where e.record_id = r.id)
 		order by r.xid, r.id limit $2`, fmt.Sprint(horizon), limit)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[unlinked])
 }
 
-func (store) link(ctx context.Context, sequences []int64, records []id.ID, hashes [][]byte, horizon uint64) error {
-	ids := make([]string, len(records))
-	for i, r := range records {
-		ids[i] = r.String()
+// entry is a record with its place in the chain.
+type entry struct {
+	Record
+	sequence   int64
+	record     id.ID
+	leaf, link Hash
+	horizon    uint64
+}
+
+// link inserts entries in one statement; COPY does not go with row-level security.
+func (store) link(ctx context.Context, entries []entry) error {
+	n := len(entries)
+	var (
+		sequences                              = make([]int64, n)
+		records, actors                        = make([]pgtype.UUID, n), make([]pgtype.UUID, n)
+		leaves, links                          = make([][]byte, n), make([][]byte, n)
+		horizons                               = make([]string, n)
+		times                                  = make([]time.Time, n)
+		events, outcomes, priorities, kinds    = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		names, targetKinds, targetIDs, targets = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		addresses, requests                    = make([]string, n), make([]string, n)
+	)
+	for i := range entries {
+		e := &entries[i]
+		sequences[i], leaves[i], links[i], horizons[i] = e.sequence, e.leaf[:], e.link[:], strconv.FormatUint(e.horizon, 10)
+		records[i], actors[i] = pgtype.UUID{Bytes: e.record, Valid: true}, pgtype.UUID{Bytes: e.Actor.ID, Valid: !e.Actor.ID.IsZero()}
+		times[i], events[i], outcomes[i], priorities[i] = e.Time, e.Event, string(e.Outcome), string(e.Priority)
+		kinds[i], names[i], addresses[i], requests[i] = string(e.Actor.Kind), e.Actor.Name, e.Actor.Address, e.Actor.RequestID
+		targetKinds[i], targetIDs[i], targets[i] = e.Target.Kind, e.Target.ID, e.Target.Name
 	}
-	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_link (sequence, record_id, hash, horizon)
-		select s, r::uuid, h, $4::text::xid8 from unnest($1::bigint[], $2::text[], $3::bytea[]) as t (s, r, h)`,
-		sequences, ids, hashes, fmt.Sprint(horizon))
+	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_entry (sequence, record_id, actor_id, leaf, link, horizon, time, event, outcome, priority,
+			actor_kind, actor_name, target_kind, target_id, target_name, address, request_id)
+		select s, r, a, l, k, h::xid8, t, v, o, p, ak, an, tk, ti, tn, ad, rq from unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[],
+			$6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+			$16::text[], $17::text[]) as u (s, r, a, l, k, h, t, v, o, p, ak, an, tk, ti, tn, ad, rq)`,
+		sequences, records, actors, leaves, links, horizons, times, events, outcomes, priorities,
+		kinds, names, targetKinds, targetIDs, targets, addresses, requests)
 	return err
 }
 
-// chainRow is one link with the record it points to, if that is there.
+// chainRow is one entry with the record it points to, if that is there.
 type chainRow struct {
-	sequence int64
-	hash     []byte
-	record   id.ID
-	body     []byte // nil: missing
-	columns  columns
+	sequence   int64
+	leaf, link []byte
+	record     id.ID
+	body       []byte // nil: missing
+	columns    columns
 }
 
+// columns are what the entry says of its record.
 type columns struct {
-	ID                                  id.ID
-	Time                                time.Time
-	Event, Outcome, Priority, ActorName string
-	ActorID                             id.ID
-	TargetKind, TargetID                string
+	ID                         id.ID
+	Time                       time.Time
+	Event, Outcome, Priority   string
+	ActorID                    id.ID
+	ActorKind, ActorName       string
+	TargetKind, TargetID, Name string
+	Address, RequestID         string
 }
 
-// chain calls fn for every link, oldest first.
+// chain calls fn for every entry, oldest first.
 func (store) chain(ctx context.Context, fn func(chainRow) error) error {
-	rows, err := db.Tx(ctx).Query(ctx, `select l.sequence, l.hash, l.record_id, r.body, r.id, coalesce(r.time, 'epoch'),
-		coalesce(r.event, ''), coalesce(r.outcome, ''), coalesce(r.priority, ''), coalesce(r.actor_name, ''), r.actor_id,
-		coalesce(r.target_kind, ''), coalesce(r.target_id, '')
-		from audit_link l left join audit_record r on r.id = l.record_id order by l.sequence`)
+	rows, err := db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, e.link, e.record_id, r.body, coalesce(r.id, e.record_id), e.time, e.event, e.outcome,
+		e.priority, e.actor_id, e.actor_kind, e.actor_name, e.target_kind, e.target_id, e.target_name, e.address, e.request_id
+		from audit_entry e left join audit_record r on r.id = e.record_id order by e.sequence`)
 	if err != nil {
 		return err
 	}
@@ -155,8 +185,8 @@ func (store) chain(ctx context.Context, fn func(chainRow) error) error {
 	for rows.Next() {
 		var c chainRow
 		k := &c.columns
-		err := rows.Scan(&c.sequence, &c.hash, &c.record, &c.body, &k.ID, &k.Time, &k.Event, &k.Outcome, &k.Priority,
-			&k.ActorName, &k.ActorID, &k.TargetKind, &k.TargetID)
+		err := rows.Scan(&c.sequence, &c.leaf, &c.link, &c.record, &c.body, &k.ID, &k.Time, &k.Event, &k.Outcome, &k.Priority,
+			&k.ActorID, &k.ActorKind, &k.ActorName, &k.TargetKind, &k.TargetID, &k.Name, &k.Address, &k.RequestID)
 		if err != nil {
 			return err
 		}
@@ -167,10 +197,10 @@ func (store) chain(ctx context.Context, fn func(chainRow) error) error {
 	return rows.Err()
 }
 
-// orphans lists records older than the horizon of the chain that have no link.
+// orphans lists records older than the horizon of the chain that have no entry.
 func (store) orphans(ctx context.Context) ([]id.ID, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select r.id from audit_record r
-		where r.xid < (select max(horizon::text::bigint) from audit_link)::text::xid8
-		and not exists (select from audit_link l where l.record_id = r.id) order by r.id`)
+		where r.xid < (select max(horizon::text::bigint) from audit_entry)::text::xid8
+		and not exists (select from audit_entry e where e.record_id = r.id) order by r.id`)
 	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/id"
 )
 
@@ -21,14 +22,14 @@ func (s *Service) verify(ctx context.Context, tenant id.ID) (Verification, error
 		return Verification{}, err
 	}
 	start := time.Now()
-	v := walk{Verification: Verification{Tenant: tenant, Head: Genesis(tenant), Breaks: []Break{}}}
+	v := walk{Verification: Verification{Tenant: tenant, Head: ledger.Genesis(chainName(tenant)), Breaks: []Break{}}}
 	err := s.in(ctx, tenant, func(ctx context.Context) error {
 		if err := s.store.chain(ctx, v.row); err != nil {
 			return err
 		}
 		orphans, err := s.store.orphans(ctx)
 		for _, o := range orphans {
-			v.add(0, BreakUnknown, "record %s has no link", o)
+			v.add(0, BreakUnknown, "record %s has no entry", o)
 		}
 		return err
 	})
@@ -54,7 +55,7 @@ func (w *walk) row(c chainRow) error {
 	w.Checked++
 	w.check(c, gap)
 	w.Head = Hash{}
-	copy(w.Head[:], c.hash)
+	copy(w.Head[:], c.link)
 	return nil
 }
 
@@ -65,9 +66,13 @@ func (w *walk) check(c chainRow, gap bool) {
 		w.add(c.sequence, BreakMissing, "record %s was deleted", c.record)
 		return
 	}
-	want := Link(w.Head, c.sequence, c.body)
-	if !gap && !bytes.Equal(want[:], c.hash) {
-		w.add(c.sequence, BreakHash, "the link is %s, the record and its predecessor give %s", hex.EncodeToString(c.hash), hex.EncodeToString(want[:]))
+	if leaf := ledger.Leaf(c.body); !bytes.Equal(leaf[:], c.leaf) {
+		w.add(c.sequence, BreakHash, "the leaf is %s, the record gives %s", hex.EncodeToString(c.leaf), hex.EncodeToString(leaf[:]))
+		return
+	}
+	want := ledger.Link(w.Head, c.sequence, Hash(c.leaf))
+	if !gap && !bytes.Equal(want[:], c.link) {
+		w.add(c.sequence, BreakHash, "the link is %s, the record and its predecessor give %s", hex.EncodeToString(c.link), hex.EncodeToString(want[:]))
 		return
 	}
 	if column := c.differs(); column != "" {
@@ -88,8 +93,9 @@ func (c chainRow) differs() string {
 	}{
 		{"id", r.ID == k.ID}, {"time", r.Time.Equal(k.Time)}, {"event", r.Event == k.Event},
 		{"outcome", string(r.Outcome) == k.Outcome}, {"priority", string(r.Priority) == k.Priority},
-		{"actor_id", r.Actor.ID == k.ActorID}, {"actor_name", r.Actor.Name == k.ActorName},
-		{"target_kind", r.Target.Kind == k.TargetKind}, {"target_id", r.Target.ID == k.TargetID},
+		{"actor_id", r.Actor.ID == k.ActorID}, {"actor_kind", string(r.Actor.Kind) == k.ActorKind}, {"actor_name", r.Actor.Name == k.ActorName},
+		{"target_kind", r.Target.Kind == k.TargetKind}, {"target_id", r.Target.ID == k.TargetID}, {"target_name", r.Target.Name == k.Name},
+		{"address", r.Actor.Address == k.Address}, {"request_id", r.Actor.RequestID == k.RequestID},
 	} {
 		if !f.same {
 			return f.name

@@ -270,7 +270,7 @@ func TestRobustness44LoudRecord(t *testing.T) {
 				t.Fatalf("%d records of %s, want %d", len(trail), event, want)
 			}
 			for _, s := range trail {
-				if s.Priority != audit.Critical || len(s.Hash) != 32 || s.Reason != "the cluster burns" {
+				if s.Priority != audit.Critical || len(s.Link) != 32 || s.Reason != "the cluster burns" {
 					t.Fatalf("%s is not loud or not chained: %+v", event, s)
 				}
 			}

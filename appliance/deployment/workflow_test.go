@@ -55,7 +55,7 @@ func TestDeployApproveRun(t *testing.T) {
 	if len(events) < 3 || events[0].Seq != 1 || !slices.ContainsFunc(events, func(e Event) bool { return e.Kind == "task" && e.Message == "UPID:pve1:100" }) {
 		t.Errorf("events %+v", events)
 	}
-	for _, record := range b.query(`select event || ' ' || actor_name from audit_record where target_kind = 'deployment'`) {
+	for _, record := range b.query(`select event || ' ' || (convert_from(body, 'UTF8')::jsonb #>> '{actor,name}') from audit_record where convert_from(body, 'UTF8')::jsonb #>> '{target,kind}' = 'deployment'`) {
 		if who := strings.HasSuffix(record, " Alice"); who == strings.Contains(record, "approval.request.approved") {
 			t.Errorf("record %q names the wrong person", record)
 		}

@@ -121,7 +121,7 @@ func present(s audit.Sealed) record {
 		Priority: s.Priority, Outcome: s.Outcome,
 		Actor:  person{ID: s.Actor.ID, Name: s.Actor.Name, Kind: string(s.Actor.Kind)},
 		Target: s.Target, Address: s.Actor.Address, RequestID: s.Actor.RequestID, Reason: s.Reason,
-		Details: orNull(s.Details), Hash: hex.EncodeToString(s.Hash), PreviousHash: hex.EncodeToString(s.Previous),
+		Details: orNull(s.Details), Hash: hex.EncodeToString(s.Link), PreviousHash: hex.EncodeToString(s.Previous),
 		SealedAt: s.SealedAt, BreakGlass: s.Actor.BreakGlass,
 	}
 	if s.Before != nil || s.After != nil {
