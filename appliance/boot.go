@@ -20,6 +20,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
+	"nimbus/appliance/notification"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/provider/proxmox"
@@ -35,20 +36,21 @@ import (
 
 // Core holds the services, lowest first.
 type Core struct {
-	DB          *db.DB
-	Events      *event.Bus
-	Keyring     *secret.Keyring
-	Keys        tenancy.Keys
-	Audit       *audit.Service
-	Permissions *permission.Service
-	Tenants     *tenancy.Service
-	Identity    *identity.Service
-	Federation  *identity.Federation
-	BreakGlass  *breakglass.Service
-	CMDB        *cmdb.Service
-	Provider    *provider.Service
-	Deployments *deployment.Service
-	Realtime    *realtime.Service
+	DB           *db.DB
+	Events       *event.Bus
+	Keyring      *secret.Keyring
+	Keys         tenancy.Keys
+	Audit        *audit.Service
+	Permissions  *permission.Service
+	Tenants      *tenancy.Service
+	Identity     *identity.Service
+	Federation   *identity.Federation
+	BreakGlass   *breakglass.Service
+	Notification *notification.Service
+	CMDB         *cmdb.Service
+	Provider     *provider.Service
+	Deployments  *deployment.Service
+	Realtime     *realtime.Service
 
 	api      *web.API
 	engine   *pulumi.Engine
@@ -173,10 +175,17 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
 		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
 		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return c.Federation.StepUpProviders(ctx) },
-		SessionPolicy:   c.sessionPolicy, Policy: c.passwordPolicy, MFAPolicy: c.mfaPolicy, Reserve: c.reservePeople,
+		SessionPolicy:   c.sessionPolicy, Policy: c.passwordPolicy, MFAPolicy: c.mfaPolicy, Reserve: c.reservePeople, Mail: c.mail,
 		TenantForEmail: c.Tenants.TenantForEmail})
+	c.Notification = notification.New(notification.Config{DB: d, Audit: c.Audit, Logger: log, Check: check, IsRoot: isRoot,
+		Keyring: func() *secret.Keyring { return c.Keyring }})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})
 	return c
+}
+
+// mail sends a message for the domains below notification.
+func (c *Core) mail(ctx context.Context, to []string, subject, text string) error {
+	return c.Notification.Send(ctx, notification.Message{To: to, Subject: subject, Text: text})
 }
 
 // permission is what the permission engine asks the domains above and below it.

@@ -8,6 +8,7 @@ import (
 	"nimbus/appliance/db"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/identity"
+	"nimbus/appliance/notification"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/tenancy"
@@ -23,6 +24,7 @@ func History() ([]db.Migration, error) {
 		permission.Migrations,
 		identity.Migrations,
 		breakglass.Migrations,
+		notification.Migrations,
 		cmdb.Migrations,
 		provider.Migrations,
 		approval.Migrations,

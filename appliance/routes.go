@@ -15,6 +15,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	identityapi "nimbus/appliance/identity/api"
+	notificationapi "nimbus/appliance/notification/api"
 	permissionapi "nimbus/appliance/permission/api"
 	"nimbus/appliance/provider"
 	providerapi "nimbus/appliance/provider/api"
@@ -105,6 +106,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	permissionapi.Register(api, c.Permissions, api.Routes)
 	auditapi.Register(api, c.Audit)
 	breakglassapi.Register(api, c.BreakGlass)
+	notificationapi.Register(api, c.Notification)
 	cmdbapi.Register(api, c.CMDB)
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)

@@ -17,6 +17,8 @@ const resetLife = time.Hour
 type Reset struct {
 	Link      string    `json:"link" doc:"Shown once. Give it to the person and to nobody else."`
 	ExpiresAt time.Time `json:"expires_at"`
+	Name      string    `json:"-"`
+	Email     string    `json:"-"`
 }
 
 // link is a page of ours with a secret behind the #, which browsers send to
@@ -51,6 +53,7 @@ func (s *Service) ResetPassword(ctx context.Context, user id.ID) (Reset, error) 
 		if err != nil {
 			return err
 		}
+		r.Name, r.Email = acc.Name, acc.Email
 		err = s.DB.Core(ctx, func(ctx context.Context) error {
 			r.ExpiresAt, err = s.store.addReset(ctx, user, hashToken(token), resetLife)
 			return err

@@ -55,6 +55,9 @@ type Config struct {
 	// URL is the configured address of the appliance, without a final slash:
 	// links are made from it, never from what a request says.
 	URL func() string
+	// Mail sends a text to addresses: fault.Conflict when there is no mail
+	// server. nil mails nothing.
+	Mail func(ctx context.Context, to []string, subject, text string) error
 	// Reserve fails with fault.Conflict when a tenant may have no more people;
 	// it is called in the tenant's transaction. nil is no limit.
 	Reserve func(ctx context.Context, tenant id.ID, people int64) error

@@ -43,6 +43,7 @@ type inviteInput struct {
 type createdInvitation struct {
 	identity.Invitation
 	Link string `json:"link" doc:"Shown once. Give it to the person and to nobody else."`
+	identity.Mailed
 }
 
 func (h handlers) invite(ctx context.Context, in *inviteInput) (createdInvitation, error) {
@@ -50,7 +51,10 @@ func (h handlers) invite(ctx context.Context, in *inviteInput) (createdInvitatio
 	i, link, err := h.Identity.Invite(ctx, identity.NewInvitation{
 		Name: in.Body.Name, Email: in.Body.Email, Roles: in.Body.RoleIDs, Groups: in.Body.GroupIDs,
 	})
-	return createdInvitation{Invitation: i, Link: link}, err
+	if err != nil {
+		return createdInvitation{}, err
+	}
+	return createdInvitation{Invitation: i, Link: link, Mailed: h.Identity.MailInvitation(ctx, i, link)}, nil
 }
 
 func (h handlers) deleteInvitation(ctx context.Context, in *idInput) (web.None, error) {

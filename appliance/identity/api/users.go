@@ -103,9 +103,18 @@ func (h handlers) endUserSessions(ctx context.Context, in *idInput) (web.None, e
 	return web.None{}, h.Identity.EndUserSessions(ctx, in.ID)
 }
 
-func (h handlers) resetPassword(ctx context.Context, in *idInput) (identity.Reset, error) {
+type madeReset struct {
+	identity.Reset
+	identity.Mailed
+}
+
+func (h handlers) resetPassword(ctx context.Context, in *idInput) (madeReset, error) {
 	web.NoStore(ctx)
-	return h.Identity.ResetPassword(ctx, in.ID)
+	r, err := h.Identity.ResetPassword(ctx, in.ID)
+	if err != nil {
+		return madeReset{}, err
+	}
+	return madeReset{Reset: r, Mailed: h.Identity.MailReset(ctx, r)}, nil
 }
 
 type finishResetInput struct {

@@ -23,9 +23,16 @@ import { RoleRef } from './user';
   template: `
     @if (made(); as invitation) {
       <nb-dialog-frame i18n-heading heading="Copy the link now">
-        <p i18n>
-          Pass it on to {{ invitation.email }} by a way that only this person reads. Whoever has the link can come in.
-        </p>
+        @if (invitation.mailed) {
+          <p i18n>The link was mailed to {{ invitation.email }}. Copy it if you want to pass it on yourself as well.</p>
+        } @else {
+          <p i18n>
+            Pass it on to {{ invitation.email }} by a way that only this person reads. Whoever has the link can come in.
+          </p>
+        }
+        @if (invitation.mail_error) {
+          <p class="soft" i18n>It could not be mailed: {{ invitation.mail_error }}</p>
+        }
         <nb-copy-block [text]="invitation.link" i18n-label label="Invitation link" />
         <p class="small-text soft" i18n>
           It is shown this once and ends <nb-time [at]="invitation.expires_at" [relative]="true" />.
@@ -36,7 +43,7 @@ import { RoleRef } from './user';
       <form [formGroup]="form" (ngSubmit)="send()" novalidate>
         <nb-dialog-frame i18n-heading heading="Invite somebody">
           <p class="soft" i18n>
-            You get a link to pass on. The person chooses a password with it, or signs in with the account they have.
+            The link is mailed where a mail server is set up; you get it too. The person chooses a password with it, or signs in with the account they have.
           </p>
           <nb-problem [problem]="sending.problem() ?? roles.problem()" />
           <nb-field i18n-label label="Name" [error]="sending.error('name')">

@@ -14,4 +14,6 @@ export interface NewInvitation {
   email: string;
   link: string;
   expires_at: string;
+  mailed: boolean;
+  mail_error: string;
 }

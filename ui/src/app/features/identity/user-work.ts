@@ -52,12 +52,14 @@ export class UserWork {
     });
     if (!sure) return false;
     await this.running.run(async () => {
-      const made = await this.api.post<{ link: string; expires_at: string }>(`/users/${user.id}/password-reset`);
+      const made = await this.api.post<{ link: string; expires_at: string; mailed: boolean }>(`/users/${user.id}/password-reset`);
       await this.dialogs.open<void, ShownOnce>(
         ShownOnceDialog,
         {
           heading: $localize`Reset link for ${user.name}`,
-          text: $localize`Pass it on by a way that only ${user.name} reads. Whoever has it can choose the password.`,
+          text: made.mailed
+            ? $localize`It was mailed to ${user.name}. Whoever has it can choose the password.`
+            : $localize`Pass it on by a way that only ${user.name} reads. Whoever has it can choose the password.`,
           secret: made.link,
           label: $localize`Password reset link`,
           expires_at: made.expires_at,
