@@ -169,7 +169,7 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	// the upper ones' questions as functions.
 	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
-	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, IsRoot: isRoot})
+	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, Events: c.Events, IsRoot: isRoot})
 	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
 	c.Permissions = permission.New(c.permission(isRoot, log))
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,

@@ -181,7 +181,10 @@ func (s *Service) sealBatch(ctx context.Context, tenant id.ID) (int, error) {
 		if n = len(records); n == batchSize {
 			oldest = since
 		}
-		return s.store.append(ctx, tenant, sequence, head, oldest, records)
+		if err := s.store.append(ctx, tenant, sequence, head, oldest, records); err != nil {
+			return err
+		}
+		return s.tellSealed(ctx, tenant, sequence+1, sequence+int64(n))
 	})
 	return n, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/db"
+	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -25,6 +26,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Check authorises readers.
 	Check actor.Check
+	// Events tells followers, and other nodes, of what was sealed; nil: only
+	// those of this service.
+	Events *event.Bus
 	// IsRoot tells the root tenant, whose records belong to the provider's chain.
 	IsRoot func(tenant id.ID) bool
 }
@@ -39,6 +43,9 @@ type Service struct {
 // New returns a service whose sealer is not running yet.
 func New(cfg Config) *Service {
 	s := &Service{Config: cfg}
+	if s.Events == nil {
+		s.Events = event.NewBus(cfg.Logger)
+	}
 	s.sealer = newSealer(s)
 	return s
 }
@@ -122,6 +129,7 @@ func detailsOf(e Entry) any {
 // Filter narrows a list. Zero members do not narrow.
 type Filter struct {
 	Before   int64 // sequence numbers below this one (keyset cursor)
+	After    int64 // sequence numbers above this one
 	Limit    int   // 1 to 200
 	Event    string
 	Actor    string // id or part of the name

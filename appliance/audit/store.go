@@ -49,6 +49,7 @@ func (f Filter) where() (string, []any) {
 		}
 	}
 	add(f.Before > 0, "e.sequence < ?", f.Before)
+	add(f.After > 0, "e.sequence > ?", f.After)
 	add(f.Event != "", "(e.event = ? or e.event like ? || '.%')", f.Event)
 	add(f.Actor != "", "(e.actor_id::text = ? or e.actor_name ilike '%' || ? || '%')", f.Actor)
 	add(f.Target != "", "e.target_id = ?", f.Target)
@@ -60,6 +61,19 @@ func (f Filter) where() (string, []any) {
 		return "", nil
 	}
 	return " where " + strings.Join(parts, " and "), args
+}
+
+// last is the newest sequence number of the chain; 0 when it is empty.
+func (store) last(ctx context.Context) (sequence int64, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select coalesce(max(sequence), 0) from audit_entry`).Scan(&sequence)
+	return sequence, err
+}
+
+// count counts the sealed records that match.
+func (store) count(ctx context.Context, f Filter) (n int64, err error) {
+	where, args := f.where()
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from audit_entry e join audit_record r on r.id = e.record_id`+where, args...).Scan(&n)
+	return n, err
 }
 
 func (store) get(ctx context.Context, sequence int64) (Sealed, error) {

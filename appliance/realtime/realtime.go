@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"nimbus/appliance/actor"
+	"nimbus/appliance/audit"
 	"nimbus/appliance/breakglass"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
@@ -103,6 +104,8 @@ func (s *Service) accept(e event.Event) {
 		return
 	case permission.ChangedEvent:
 		s.stale.add(e.Tenant)
+		return
+	case audit.SealedEvent:
 		return
 	case breakglass.EventEnded:
 		s.stale.add(e.Tenant)
