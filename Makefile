@@ -104,7 +104,7 @@ lint: ## look for what the compiler does not see
 .PHONY: generate
 generate: ## regenerate what is generated: provider schema, simulated API
 	go run ./embedded/pulumi/bridge/gen
-	go generate ./appliance/provider/proxmox/pvesim
+	go generate ./appliance/provider/proxmox/pvesim ./appliance/graph
 
 .PHONY: verify
 verify: generate ## regenerate and fail on a difference

@@ -18,6 +18,7 @@ import (
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/graph"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/notification"
@@ -51,6 +52,7 @@ type Core struct {
 	Provider     *provider.Service
 	Deployments  *deployment.Service
 	Realtime     *realtime.Service
+	Graph        *graph.Service
 
 	api      *web.API
 	engine   *pulumi.Engine
@@ -316,9 +318,10 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.Realtime = a.newRealtime(c, providers)
+	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log})
 	c.Provider = providers
 	for _, p := range []subsystem{
-		{"audit", c.Audit}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime},
+		{"audit", c.Audit}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err

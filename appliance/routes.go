@@ -148,12 +148,15 @@ func (a *Appliance) serveAPI(c *Core) error {
 	authenticate := c.authenticate()
 	rest := web.Chain(c.api, c.api.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
 	directories := identityapi.SCIM(c.Identity)
+	queries := web.Chain(c.Graph, web.SameOrigin, web.Authenticated(authenticate))
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/socket.io/"):
 			c.Realtime.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			rest.ServeHTTP(w, r)
+		case r.URL.Path == "/graphql":
+			queries.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/scim/v2/"):
 			directories.ServeHTTP(w, r)
 		default:
