@@ -26,6 +26,7 @@ var (
 // inner are packages below a core that are part of it, with what they belong to.
 var inner = map[string]string{
 	"audit/ledger":                               "",
+	"audit/siem":                                 "",
 	"breakglass/hsm":                             "breakglass",
 	"identity/oidc":                              "",
 	"identity/oidc/oidctest":                     "",

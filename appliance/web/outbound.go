@@ -77,11 +77,20 @@ func (o *Outbound) Client(authorities string) (*http.Client, error) {
 	return o.clients[authorities], nil
 }
 
-func (o *Outbound) client(roots *x509.CertPool) *http.Client {
-	dialer := &net.Dialer{
+// Dial reaches an address (host and port) by tcp or udp, under the same rules.
+func (o *Outbound) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return o.dialer().DialContext(ctx, network, address)
+}
+
+func (o *Outbound) dialer() *net.Dialer {
+	return &net.Dialer{
 		Timeout:        5 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error { return o.check(address) },
 	}
+}
+
+func (o *Outbound) client(roots *x509.CertPool) *http.Client {
+	dialer := o.dialer()
 	return &http.Client{
 		Timeout:       outboundTimeout,
 		CheckRedirect: followable,
