@@ -31,13 +31,19 @@ type Config struct {
 	Events *event.Bus
 	// IsRoot tells the root tenant, whose records belong to the provider's chain.
 	IsRoot func(tenant id.ID) bool
+	// Signer signs checkpoints; it may change, and nil is none yet.
+	Signer func() Signer
+	// Dir is the appliance's data directory, where the newest checkpoint of each
+	// chain is kept outside the database; "" keeps none.
+	Dir string
 }
 
 // Service records, lists and verifies. Its sealer runs between Start and Stop.
 type Service struct {
 	Config
-	store  store
-	sealer *sealer
+	store   store
+	sealer  *sealer
+	signing signing
 }
 
 // New returns a service whose sealer is not running yet.

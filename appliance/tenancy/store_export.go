@@ -28,7 +28,7 @@ func (store) snapshot(ctx context.Context) error {
 // too: whatever is binary unless it is known to be harmless, and what is called
 // like a secret. A new column is rather left out than let out.
 const secretColumn = `(a.atttypid = 'bytea'::regtype or a.attname ~ '(^|_)(password|passphrase|secrets?|seed|hash|private_key|recovery_codes?|token)(_hash)?$')
-	and (c.relname, a.attname) not in (('audit_record', 'body'), ('audit_entry', 'leaf'), ('audit_entry', 'link'), ('audit_tile', 'hashes'))`
+	and (c.relname, a.attname) not in (('audit_record', 'body'), ('audit_entry', 'leaf'), ('audit_entry', 'link'), ('audit_tile', 'hashes'), ('audit_checkpoint', 'root'))`
 
 // exported lists the tables of the tenant's schema and those of the core schema
 // with rows of tenants. The latter are read at the provider level.

@@ -1,0 +1,56 @@
+package audit
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// anchorPath is where the newest signed head of a chain is kept outside the
+// database; "" when the service has no folder.
+func (s *Service) anchorPath(chain string) string {
+	if s.Dir == "" {
+		return ""
+	}
+	return filepath.Join(s.Dir, "audit", "checkpoints", chain)
+}
+
+// anchor is the newest signed head that this machine has of a chain, or "".
+func (s *Service) anchor(chain string) (string, error) {
+	path := s.anchorPath(chain)
+	if path == "" {
+		return "", nil
+	}
+	note, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return string(note), err
+}
+
+// setAnchor replaces it, and a crash leaves the old or the new one.
+func (s *Service) setAnchor(chain, note string) error {
+	path := s.anchorPath(chain)
+	if path == "" {
+		return nil
+	}
+	return replaceFile(path, []byte(note))
+}
+
+// replaceFile writes a file beside its place, syncs it and renames it.
+func replaceFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(content)
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}

@@ -1,0 +1,61 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/db"
+)
+
+// tiles reads stored tiles of a level, by number.
+func (store) tiles(ctx context.Context, level uint, first, last uint64) (map[uint64][]byte, error) {
+	rows, err := db.Tx(ctx).Query(ctx, `select number, hashes from audit_tile where level = $1 and number between $2 and $3`, int16(level), int64(first), int64(last))
+	if err != nil {
+		return nil, err
+	}
+	found := map[uint64][]byte{}
+	var number int64
+	var hashes []byte
+	_, err = pgx.ForEachRow(rows, []any{&number, &hashes}, func() error {
+		if len(hashes) != ledger.TileWidth*len(Hash{}) {
+			return fmt.Errorf("tile %d of level %d has %d bytes", number, level, len(hashes))
+		}
+		found[uint64(number)] = hashes
+		hashes = nil
+		return nil
+	})
+	return found, err
+}
+
+// leaves reads the leaves of sealed records by sequence number.
+func (store) leaves(ctx context.Context, first, last int64) (map[int64]Hash, error) {
+	rows, err := db.Tx(ctx).Query(ctx, `select sequence, leaf from audit_entry where sequence between $1 and $2`, first, last)
+	if err != nil {
+		return nil, err
+	}
+	found := map[int64]Hash{}
+	var n int64
+	var leaf []byte
+	_, err = pgx.ForEachRow(rows, []any{&n, &leaf}, func() error {
+		if len(leaf) != len(Hash{}) {
+			return fmt.Errorf("the leaf of record %d has %d bytes", n, len(leaf))
+		}
+		found[n] = Hash(leaf)
+		return nil
+	})
+	return found, err
+}
+
+// stretch returns up to limit sealed records from first to last, oldest first.
+func (store) stretch(ctx context.Context, first, last int64, limit int) ([]Sealed, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, e.link, e.sealed_at, r.body from audit_entry e join audit_record r on r.id = e.record_id
+		where e.sequence between $1 and $2 order by e.sequence limit $3`, first, last, limit)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Sealed, error) {
+		var s Sealed
+		err := row.Scan(&s.Sequence, &s.Leaf, &s.Link, &s.SealedAt, &s.Body)
+		return s, err
+	})
+}

@@ -1,0 +1,192 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"time"
+
+	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/db"
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// StreamOptions say which records a stream has.
+type StreamOptions struct {
+	Tenant id.ID
+	// From and To are sequence numbers; 0 means the first and the last there is.
+	From, To int64
+	// Filter is told in the header; it must marshal to JSON. Nil when everything
+	// of the range is there.
+	Filter any
+	// Keep tells whether a record goes in; nil: all do.
+	Keep func(Sealed) bool
+	// Next, when set, finds the records that go in: at most limit of them after a sequence
+	// number and not after another one, the oldest first. It runs in a transaction of the chain.
+	Next func(ctx context.Context, after, last int64, limit int) ([]Sealed, error)
+	// Record is called for each record that goes in, before it is written.
+	Record func(Sealed) error
+	// LeavesOnly writes the leaves of the records without their bodies, as the proof of what
+	// Record writes elsewhere.
+	LeavesOnly bool
+	// Progress is called now and then with the last record that was looked at.
+	Progress func(at int64)
+}
+
+// Stream describes a stream that was written.
+type Stream struct {
+	ledger.Header
+	Records    int64
+	Bytes      int64
+	Checkpoint Checkpoint
+}
+
+// streamBatch is how many records are read in one transaction.
+const streamBatch = 2000
+
+// WriteStream writes records of a chain as package ledger's format has it,
+// with the newest checkpoint. It does not authorise. It returns fault.Invalid
+// for a range that is not there, fault.Conflict when a record is missing or changed, and what
+// Checkpoint returns.
+func (s *Service) WriteStream(ctx context.Context, w io.Writer, o StreamOptions) (Stream, error) {
+	ctx, o.Tenant = db.Apart(ctx), s.chainOf(o.Tenant)
+	c, err := s.Checkpoint(ctx, o.Tenant)
+	if err != nil {
+		return Stream{}, err
+	}
+	o.From, o.To = max(o.From, 1), orElse(o.To, c.Size)
+	if o.To > c.Size || o.From > o.To && c.Size > 0 {
+		return Stream{}, fault.New(fault.Invalid, "Records %d to %d are not in the chain, which ends at %d.", o.From, o.To, c.Size)
+	}
+	signed, err := ledger.ReadCheckpoint(c.Note)
+	if err != nil {
+		return Stream{}, err
+	}
+	filter, err := json.Marshal(o.Filter)
+	if err != nil {
+		return Stream{}, err
+	}
+	h := ledger.Header{Origin: signed.Origin, From: o.From, To: o.To, Size: signed.Size, Filter: filter, Created: time.Now().UTC().Truncate(time.Second)}
+	st := &streamer{Service: s, StreamOptions: o, out: ledger.NewWriter(w, h), size: c.Size}
+	if err := st.run(ctx); err != nil {
+		return Stream{}, err
+	}
+	err = st.out.Close(ctx, c.Note, func(ctx context.Context, text string) (string, error) { return s.signNote(ctx, signed.Origin, text) })
+	return Stream{Header: h, Records: st.out.Records(), Bytes: st.out.Bytes(), Checkpoint: c}, err
+}
+
+func orElse(n, fallback int64) int64 {
+	if n == 0 {
+		return fallback
+	}
+	return n
+}
+
+type streamer struct {
+	*Service
+	StreamOptions
+	out  *ledger.Writer
+	size int64
+	cuts []int64 // sizes of checkpoints, at which skips are split
+}
+
+func (st *streamer) run(ctx context.Context) error {
+	err := st.in(ctx, st.Tenant, func(ctx context.Context) error {
+		var err error
+		if st.cuts, err = st.store.boundaries(ctx, st.size); err != nil {
+			return err
+		}
+		return st.skip(st.treeOf(ctx), st.From-1, ledger.Outside)
+	})
+	for err == nil && st.out.Next() <= st.To {
+		err = st.in(ctx, st.Tenant, st.batch)
+		if err == nil && st.Progress != nil {
+			st.Progress(st.out.Next() - 1)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return st.in(ctx, st.Tenant, func(ctx context.Context) error { return st.skip(st.treeOf(ctx), st.size, ledger.Outside) })
+}
+
+// batch writes the next records, with what lies between them.
+func (st *streamer) batch(ctx context.Context) error {
+	nodes := st.treeOf(ctx)
+	found, err := st.next(ctx, st.out.Next()-1)
+	if err != nil {
+		return err
+	}
+	why := ledger.Pruned
+	if st.Next != nil || st.Keep != nil {
+		why = ledger.Filtered
+	}
+	for _, r := range found {
+		if err := st.record(nodes, r, why); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(found) < streamBatch:
+		return st.skip(nodes, st.To, why)
+	default: // the tail of the batch may have been left out
+		return st.skip(nodes, found[len(found)-1].Sequence, why)
+	}
+}
+
+func (st *streamer) next(ctx context.Context, after int64) ([]Sealed, error) {
+	if st.Next != nil {
+		return st.Next(ctx, after, st.To, streamBatch)
+	}
+	return st.store.stretch(ctx, after+1, st.To, streamBatch)
+}
+
+func (st *streamer) record(nodes *tree, r Sealed, why string) error {
+	if st.Keep != nil || st.StreamOptions.Record != nil {
+		if err := json.Unmarshal(r.Body, &r.Record); err != nil {
+			return fault.Wrap(fault.Conflict, err, "Record %d cannot be read. Verify the chain.", r.Sequence)
+		}
+	}
+	if leaf := ledger.Leaf(r.Body); !slices.Equal(leaf[:], r.Leaf) {
+		return fault.New(fault.Conflict, "Record %d was changed. Verify the chain.", r.Sequence)
+	}
+	if st.Keep != nil && !st.Keep(r) {
+		return nil
+	}
+	if err := st.skip(nodes, r.Sequence-1, why); err != nil {
+		return err
+	}
+	if st.StreamOptions.Record != nil {
+		if err := st.StreamOptions.Record(r); err != nil {
+			return err
+		}
+	}
+	if st.LeavesOnly {
+		return st.out.Leaf(r.Sequence, Hash(r.Leaf))
+	}
+	return st.out.Record(r.Sequence, r.Body)
+}
+
+// skip writes the nodes over the records up to last that were not written,
+// split where there is a checkpoint.
+func (st *streamer) skip(nodes *tree, last int64, why string) error {
+	for begin := st.out.Next() - 1; begin < last; {
+		end := last
+		if at, _ := slices.BinarySearch(st.cuts, begin+1); at < len(st.cuts) {
+			end = min(end, st.cuts[at])
+		}
+		for _, p := range ledger.Cover(uint64(begin), uint64(end)) {
+			node, err := nodes.Node(p.Level, p.Index)
+			if err != nil {
+				return err
+			}
+			if err := st.out.Skip(int64(p.First())+1, p.Level, node, why); err != nil {
+				return err
+			}
+		}
+		begin = end
+	}
+	return nil
+}
