@@ -48,7 +48,7 @@ func TestFollow(t *testing.T) {
 	if err := s.seal(ctx, tenant); err != nil {
 		t.Fatal(err)
 	}
-	batches, err := s.Follow(ctx, Filter{Event: "test.thing"})
+	batches, err := s.Follow(ctx, Filter{Events: []string{"test.thing"}})
 	if err != nil {
 		t.Fatal(err)
 	}

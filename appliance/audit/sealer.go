@@ -47,7 +47,16 @@ func (s *Service) Start(context.Context) error {
 		return nil
 	}
 	s.sealer.cancel, s.sealer.done = cancel, make(chan struct{})
-	go s.sealer.run(ctx)
+	words := &indexer{Service: s, dirty: make(chan id.ID, 256)}
+	stop := s.OnSealed(words.tell)
+	var running sync.WaitGroup
+	running.Go(func() { s.sealer.run(ctx) })
+	running.Go(func() { words.run(ctx) })
+	go func() {
+		running.Wait()
+		stop()
+		close(s.sealer.done)
+	}()
 	return nil
 }
 
@@ -84,7 +93,6 @@ func (l *sealer) wake(tenant id.ID) {
 }
 
 func (l *sealer) run(ctx context.Context) {
-	defer close(l.done)
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
 	l.all(ctx)

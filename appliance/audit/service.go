@@ -132,35 +132,6 @@ func detailsOf(e Entry) any {
 	return e.Details
 }
 
-// Filter narrows a list. Zero members do not narrow.
-type Filter struct {
-	Before   int64 // sequence numbers below this one (keyset cursor)
-	After    int64 // sequence numbers above this one
-	Limit    int   // 1 to 200
-	Event    string
-	Actor    string // id or part of the name
-	Target   string // id
-	Outcome  Outcome
-	From, To time.Time
-	Text     string
-}
-
-// List returns sealed records of the actor's tenant, newest first. It returns
-// fault.Forbidden without audit:record:read.
-func (s *Service) List(ctx context.Context, f Filter) ([]Sealed, error) {
-	a, err := s.authorise(ctx, ReadPermission)
-	if err != nil {
-		return nil, err
-	}
-	var all []Sealed
-	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
-		var err error
-		all, err = s.store.list(ctx, f)
-		return err
-	})
-	return all, err
-}
-
 // Get returns one sealed record of the actor's tenant, or fault.NotFound.
 func (s *Service) Get(ctx context.Context, sequence int64) (Sealed, error) {
 	a, err := s.authorise(ctx, ReadPermission)

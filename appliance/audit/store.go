@@ -3,11 +3,9 @@ package audit
 import (
 	"context"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,64 +27,33 @@ func (store) insert(ctx context.Context, r Record, body []byte) error {
 	return err
 }
 
-const sealedColumns = `e.sequence, e.leaf, e.link, coalesce(p.link, ''::bytea), e.sealed_at, r.body
-	from audit_entry e join audit_record r on r.id = e.record_id left join audit_entry p on p.sequence = e.sequence - 1`
-
-func (store) list(ctx context.Context, f Filter) ([]Sealed, error) {
-	where, args := f.where()
-	rows, _ := db.Tx(ctx).Query(ctx, `select `+sealedColumns+where+
-		fmt.Sprintf(` order by e.sequence desc limit %d`, min(max(f.Limit, 1), 200)), args...)
-	return pgx.CollectRows(rows, scanSealed)
-}
-
-func (f Filter) where() (string, []any) {
-	var parts []string
-	var args []any
-	add := func(when bool, sql string, value any) {
-		if when {
-			args = append(args, value)
-			parts = append(parts, strings.ReplaceAll(sql, "?", fmt.Sprintf("$%d", len(args))))
-		}
-	}
-	add(f.Before > 0, "e.sequence < ?", f.Before)
-	add(f.After > 0, "e.sequence > ?", f.After)
-	add(f.Event != "", "(e.event = ? or e.event like ? || '.%')", f.Event)
-	add(f.Actor != "", "(e.actor_id::text = ? or e.actor_name ilike '%' || ? || '%')", f.Actor)
-	add(f.Target != "", "e.target_id = ?", f.Target)
-	add(f.Outcome != "", "e.outcome = ?", string(f.Outcome))
-	add(!f.From.IsZero(), "e.time >= ?", f.From)
-	add(!f.To.IsZero(), "e.time < ?", f.To)
-	add(f.Text != "", "position(lower(?) in lower(convert_from(r.body, 'UTF8'))) > 0", f.Text)
-	if len(parts) == 0 {
-		return "", nil
-	}
-	return " where " + strings.Join(parts, " and "), args
-}
-
 // last is the newest sequence number of the chain; 0 when it is empty.
 func (store) last(ctx context.Context) (sequence int64, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `select coalesce(max(sequence), 0) from audit_entry`).Scan(&sequence)
 	return sequence, err
 }
 
-// count counts the sealed records that match.
-func (store) count(ctx context.Context, f Filter) (n int64, err error) {
-	where, args := f.where()
-	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from audit_entry e join audit_record r on r.id = e.record_id`+where, args...).Scan(&n)
-	return n, err
-}
-
-func (store) get(ctx context.Context, sequence int64) (Sealed, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, `select `+sealedColumns+` where e.sequence = $1`, sequence)
-	return pgx.CollectExactlyOneRow(rows, scanSealed)
-}
-
-func scanSealed(row pgx.CollectableRow) (Sealed, error) {
-	var s Sealed
-	if err := row.Scan(&s.Sequence, &s.Leaf, &s.Link, &s.Previous, &s.SealedAt, &s.Body); err != nil {
-		return s, err
+func (st store) get(ctx context.Context, sequence int64) (Sealed, error) {
+	found, err := st.read(ctx, []int64{sequence})
+	if err == nil && len(found) == 0 {
+		err = pgx.ErrNoRows
 	}
-	return s, json.Unmarshal(s.Body, &s.Record)
+	if err != nil {
+		return Sealed{}, err
+	}
+	return found[0], nil
+}
+
+// index gives the next records their words and tells how many. One node does
+// it at a time; another one finds nothing to do.
+func (store) index(ctx context.Context, most int) (int64, error) {
+	done, err := db.Tx(ctx).Exec(ctx, `with free as materialized (select pg_try_advisory_xact_lock(hashtextextended('audit words ' || current_schema(), 0)) as mine)
+		insert into audit_word (sequence, words)
+		select n.sequence, jsonb_to_tsvector('simple', convert_from(r.body, 'UTF8')::jsonb, '["string", "numeric"]') || to_tsvector('simple', translate(n.event, '.-_', '   '))
+		from (select sequence, record_id, event from audit_entry
+			where sequence > (select coalesce(max(sequence), 0) from audit_word) and (select mine from free) order by sequence limit $1) n
+		join audit_record r on r.id = n.record_id`, most)
+	return done.RowsAffected(), err
 }
 
 // lock lets one sealer at a time work on a chain.

@@ -247,7 +247,7 @@ func (b *bench) trail(tenant id.ID, name string) []audit.Sealed {
 	if !v.OK() {
 		b.t.Fatalf("the chain is broken: %+v", v.Breaks)
 	}
-	found, err := b.audit.List(ctx, audit.Filter{Event: name, Limit: 100})
+	found, err := b.audit.List(ctx, audit.Filter{Events: []string{name}, Limit: 100})
 	must(b.t, err)
 	return found
 }

@@ -99,7 +99,9 @@ func (f *AuditFilter) of() audit.Filter {
 	if f == nil {
 		return to
 	}
-	set(&to.Event, f.Event)
+	if f.Event != nil {
+		to.Events = []string{*f.Event}
+	}
 	set(&to.Actor, f.Actor)
 	set(&to.Target, f.Target)
 	set(&to.From, f.From)

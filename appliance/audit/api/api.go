@@ -31,15 +31,20 @@ func Register(a *web.API, s *audit.Service) {
 type handlers struct{ *audit.Service }
 
 type listInput struct {
-	Cursor  string    `query:"cursor" doc:"The next of the page before."`
-	Limit   int       `query:"limit" default:"50" minimum:"1" maximum:"200"`
-	Event   string    `query:"event" doc:"An event code or the beginning of one, up to a dot."`
-	Actor   string    `query:"actor" doc:"An id, or part of a name."`
-	Target  string    `query:"target" doc:"The id of what was acted upon."`
-	Outcome string    `query:"outcome" enum:"success,failure,denied"`
-	From    time.Time `query:"from"`
-	To      time.Time `query:"to"`
-	Q       string    `query:"q" doc:"Text anywhere in the record."`
+	Cursor     string    `query:"cursor" doc:"The next of the page before."`
+	Limit      int       `query:"limit" default:"50" minimum:"1" maximum:"200"`
+	Event      []string  `query:"event,explode" doc:"Event codes, or beginnings of them up to a dot."`
+	Category   string    `query:"category" doc:"What the event code begins with."`
+	Priority   string    `query:"priority" enum:"debug,info,notice,warning,error,critical" doc:"The least."`
+	TargetKind string    `query:"target_kind"`
+	Address    string    `query:"address"`
+	RequestID  string    `query:"request_id"`
+	Actor      string    `query:"actor" doc:"An id, or part of a name."`
+	Target     string    `query:"target" doc:"The id of what was acted upon."`
+	Outcome    string    `query:"outcome" enum:"success,failure,denied"`
+	From       time.Time `query:"from"`
+	To         time.Time `query:"to"`
+	Q          string    `query:"q" doc:"Words that are in the record, \"a phrase\", or -without one."`
 }
 
 type record struct {
@@ -81,7 +86,7 @@ type page struct {
 
 func (h handlers) list(ctx context.Context, in *listInput) (page, error) {
 	f := audit.Filter{
-		Limit: in.Limit, Event: in.Event, Actor: in.Actor, Target: in.Target,
+		Limit: in.Limit, Events: in.Event, Category: in.Category, Priority: audit.Priority(in.Priority), TargetKind: in.TargetKind, Address: in.Address, RequestID: in.RequestID, Actor: in.Actor, Target: in.Target,
 		Outcome: audit.Outcome(in.Outcome), From: in.From, To: in.To, Text: in.Q,
 	}
 	if in.Cursor != "" {

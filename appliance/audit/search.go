@@ -1,0 +1,109 @@
+package audit
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+)
+
+// Filter narrows a list of sealed records. All that is set must hold; zero
+// members do not narrow.
+type Filter struct {
+	Before int64 // sequence numbers below this one (keyset cursor)
+	After  int64 // sequence numbers above this one
+	Limit  int   // 1 to 200
+	// Events are codes, or beginnings of codes up to a dot; one must match.
+	Events     []string
+	Category   string   // what the code begins with
+	Priority   Priority // the least
+	Outcome    Outcome
+	Actor      string // an id, or part of the name in any case
+	Target     string // an id
+	TargetKind string
+	Address    string
+	RequestID  string
+	From, To   time.Time // of the event; To is not included
+	// Text is searched in all texts of a record, as web searches are written: words that
+	// must all be there, "a phrase", or, -without. Words are whole words in
+	// any case. Records are found by it some seconds after they were sealed.
+	Text string
+}
+
+// priorities in the order of how much they matter.
+var priorities = []Priority{Debug, Info, Notice, Warning, Error, Critical}
+
+// validate returns fault.Invalid for what cannot be searched.
+func (f Filter) validate() error {
+	switch {
+	case f.Priority != "" && !slices.Contains(priorities, f.Priority):
+		return fault.BadField("query.priority", "A priority is debug, info, notice, warning, error or critical.")
+	case f.Outcome != "" && f.Outcome != Success && f.Outcome != Failure && f.Outcome != Denied:
+		return fault.BadField("query.outcome", "An outcome is success, failure or denied.")
+	case len(f.Text) > 500:
+		return fault.BadField("query.q", "Search for at most 500 characters.")
+	case len(f.Events) > 50:
+		return fault.BadField("query.event", "Search for at most 50 events at once.")
+	case !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To):
+		return fault.BadField("query.to", "The end of the time lies before its beginning.")
+	}
+	return nil
+}
+
+// List returns sealed records of the actor's tenant, newest first. It returns
+// fault.Forbidden without audit:record:read.
+func (s *Service) List(ctx context.Context, f Filter) ([]Sealed, error) {
+	a, err := s.authorise(ctx, ReadPermission)
+	if err != nil {
+		return nil, err
+	}
+	var all []Sealed
+	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
+		var err error
+		all, err = s.store.list(ctx, f)
+		return err
+	})
+	return all, err
+}
+
+// terms is a filter in terms of what the indexes hold.
+type terms struct {
+	Filter
+	events []string // codes there are; nil does not narrow
+	names  []string // actors' names there are; nil does not narrow
+	actor  id.ID
+	// none says that nothing can match.
+	none bool
+}
+
+// matching keeps the codes that one of the asked for covers.
+func matching(codes, asked []string, category string) []string {
+	kept := []string{}
+	for _, code := range codes {
+		one := len(asked) == 0 || slices.ContainsFunc(asked, func(a string) bool { return covers(a, code) })
+		if one && (category == "" || covers(category, code)) {
+			kept = append(kept, code)
+		}
+	}
+	return kept
+}
+
+// covers is true of a code and of its beginnings up to a dot.
+func covers(asked, code string) bool {
+	rest, ok := strings.CutPrefix(code, strings.TrimSuffix(asked, "."))
+	return ok && (rest == "" || rest[0] == '.')
+}
+
+// containing keeps the names that have a part, in any case.
+func containing(names []string, part string) []string {
+	kept := []string{}
+	for _, n := range names {
+		if strings.Contains(strings.ToLower(n), strings.ToLower(part)) {
+			kept = append(kept, n)
+		}
+	}
+	return kept
+}
