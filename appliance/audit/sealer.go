@@ -60,8 +60,12 @@ func (s *Service) Start(context.Context) error {
 	return nil
 }
 
-// Ready is nil when the last round of sealing succeeded.
-func (s *Service) Ready(context.Context) error {
+// Ready is nil when the trail takes records and the last round of sealing
+// succeeded. While it does not, it tries whether it does again.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.Takes(ctx); err != nil {
+		return s.trail.ready()
+	}
 	s.sealer.mu.Lock()
 	defer s.sealer.mu.Unlock()
 	return s.sealer.failed
@@ -194,6 +198,9 @@ func (s *Service) sealBatch(ctx context.Context, tenant id.ID) (int, error) {
 		}
 		return s.tellSealed(ctx, tenant, sequence+1, sequence+int64(n))
 	})
+	if err == nil {
+		s.stats.sealed.Add(uint64(n))
+	}
 	return n, err
 }
 

@@ -41,9 +41,12 @@ type Config struct {
 // Service records, lists and verifies. Its sealer runs between Start and Stop.
 type Service struct {
 	Config
+	signing signing
 	store   store
 	sealer  *sealer
-	signing signing
+	writer  *writer
+	trail   trail
+	stats   counters
 }
 
 // New returns a service whose sealer is not running yet.
@@ -52,7 +55,7 @@ func New(cfg Config) *Service {
 	if s.Events == nil {
 		s.Events = event.NewBus(cfg.Logger)
 	}
-	s.sealer = newSealer(s)
+	s.sealer, s.writer = newSealer(s), newWriter(s)
 	return s
 }
 
@@ -60,10 +63,6 @@ func New(cfg Config) *Service {
 // context's actor. It goes to the chain of the transaction's tenant, or to the
 // provider's. Without an actor or a transaction it fails, and so must the change.
 func (s *Service) Record(ctx context.Context, e Entry) error {
-	a, err := actor.Require(ctx)
-	if err != nil {
-		return err
-	}
 	tenant, ok := db.Scope(ctx)
 	if !ok {
 		return fault.New(fault.Internal, "An audit record was written outside a transaction.")
@@ -71,25 +70,33 @@ func (s *Service) Record(ctx context.Context, e Entry) error {
 	if !tenant.IsZero() && s.IsRoot(tenant) {
 		return s.DB.Core(ctx, func(ctx context.Context) error { return s.Record(ctx, e) })
 	}
-	r, err := build(a, tenant, e)
+	l, err := s.prepare(ctx, tenant, e)
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(r)
-	if err != nil {
+	if err := s.insert(ctx, tenant, l); err != nil {
+		s.noteAppend(err, 1)
 		return err
 	}
-	if err := s.store.insert(ctx, r, body); err != nil {
-		return db.Fault(err)
-	}
-	db.OnCommit(ctx, func() { s.sealer.wake(tenant) })
 	return nil
 }
 
-// RecordAlone writes e in a transaction of its own: for what changes nothing
-// else, such as a refusal.
+// RecordAlone writes e in a transaction of its own, together with those of
+// other callers, and returns after its commit: for what changes nothing else,
+// such as a refusal. Inside a transaction it is Record in the tenant's scope.
+// It returns fault.Unavailable when the record could not be written.
 func (s *Service) RecordAlone(ctx context.Context, tenant id.ID, e Entry) error {
-	return s.in(ctx, tenant, func(ctx context.Context) error { return s.Record(ctx, e) })
+	if _, ok := db.Scope(ctx); ok {
+		return s.in(ctx, tenant, func(ctx context.Context) error { return s.Record(ctx, e) })
+	}
+	if !tenant.IsZero() && s.IsRoot(tenant) {
+		tenant = id.ID{}
+	}
+	l, err := s.prepare(ctx, tenant, e)
+	if err != nil {
+		return err
+	}
+	return s.writer.write(ctx, tenant, l)
 }
 
 // in runs fn in the scope that holds a tenant's chain.

@@ -22,8 +22,17 @@ var Migrations embed.FS
 
 type store struct{}
 
-func (store) insert(ctx context.Context, r Record, body []byte) error {
-	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record (id, event, body) values ($1, $2, $3)`, r.ID, r.Event, body)
+func (store) insert(ctx context.Context, lines []line) error {
+	if len(lines) == 1 {
+		_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record (id, event, body) values ($1, $2, $3)`, lines[0].id, lines[0].event, lines[0].body)
+		return err
+	}
+	ids, events, bodies := make([]pgtype.UUID, len(lines)), make([]string, len(lines)), make([][]byte, len(lines))
+	for i, l := range lines {
+		ids[i], events[i], bodies[i] = pgtype.UUID{Bytes: l.id, Valid: true}, l.event, l.body
+	}
+	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record (id, event, body) select * from unnest($1::uuid[], $2::text[], $3::bytea[])`,
+		ids, events, bodies)
 	return err
 }
 

@@ -26,6 +26,7 @@ func Register(a *web.API, s *audit.Service) {
 		Summary: "Read one audit record", Permission: audit.ReadPermission}, h.get)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/verify", Tag: tag,
 		Summary: "Verify the audit chain from its first record", Permission: audit.VerifyPermission}, h.verify)
+	registerRecording(a, h)
 }
 
 type handlers struct{ *audit.Service }

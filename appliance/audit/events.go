@@ -1,0 +1,11 @@
+package audit
+
+// What this domain records.
+var _ = Declare(
+	EventType{Code: "audit.chain.verified", Description: "somebody verified a chain; critical when it does not hold"},
+	EventType{Code: "audit.trail.recovered", Priority: Critical, Description: "the trail takes records again; `details` says since when it did not and how many were refused"},
+	EventType{Code: "audit.checkpoint.refused", Priority: Critical, Description: "the chain is not what a checkpoint before said; no checkpoint is signed"},
+	EventType{Code: "audit.key.introduced", Priority: Warning, Description: "checkpoints are signed with this key from here on"},
+	EventType{Code: "audit.signer.failed", Priority: Critical, Description: "the key that signs checkpoints cannot be used; with the reason"},
+	EventType{Code: "audit.signer.recovered", Priority: Notice, Description: "it can be used again; what waited was signed"},
+)
