@@ -172,7 +172,7 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
 	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, Events: c.Events, IsRoot: isRoot,
-		Dir: a.cfg.DataDir, Signer: a.auditSigner})
+		Dir: a.cfg.DataDir, Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c)})
 	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
 	c.Permissions = permission.New(c.permission(isRoot, log))
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
@@ -328,6 +328,10 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err
 		}
+	}
+	c.Audit.UseTemporal(client)
+	if err := audit.Schedule(ctx, client.ScheduleClient()); err != nil {
+		return err
 	}
 	if err := deployment.Schedule(ctx, client.ScheduleClient()); err != nil {
 		return err

@@ -125,7 +125,8 @@ var parameter = regexp.MustCompile(`\{[a-z_]+\}`)
 
 // own are routes whose parameter names nothing that another tenant could have.
 var own = map[string]string{
-	"/v1/audit/records/{sequence}": "a place in the chain of one's own tenant",
+	"/v1/audit/records/{sequence}":          "a place in the chain of one's own tenant",
+	"/v1/audit/compliance/reports/{report}": "a kind of report about one's own tenant",
 }
 
 // foreign makes, for each collection, something that belongs to the story's
@@ -162,6 +163,7 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 		"/v1/sessions/":            first("/v1/sessions"),
 		"/v1/tasks/":               s.task,
 		"/v1/mfa/passkeys/":        s.passkey,
+		"/v1/audit/anomalies/":     s.anomaly,
 		"/v1/breakglass/requests/": made("/v1/breakglass/requests", map[string]any{"reason": "the cluster burns", "minutes": 5}),
 		"/v1/tokens/":              made("/v1/tokens", map[string]any{"name": "ci", "expires_in_days": 1}),
 		"/v1/compartments/":        made("/v1/compartments", map[string]any{"name": "Production"}),
@@ -191,6 +193,16 @@ func (s *story) task() string {
 		(id, connection_id, node, type, guest_kind, guest_key, action, status, actor_kind, actor_name, ended_at)
 		values ($1, $2, 'pve1', 'qmstart', 'vm', 'qemu/100', 'start', 'ok', 'user', 'Ada', now())`, task, s.connection)
 	return task.String()
+}
+
+// anomaly puts a finding into the story's tenant and returns its id.
+func (s *story) anomaly() string {
+	s.t.Helper()
+	finding := id.New()
+	appliancetest.Exec(s.t, s.Connect(s.t, "nimbus_owner"), `insert into `+db.TenantSchema(s.Tenant)+`.audit_anomaly
+		(id, kind, pattern, severity, state, subject_kind, subject_id, subject_name, summary, chain, evidence, last, first_at, last_at, count)
+		values ($1, 'brute_force', 'x', 'low', 'open', 'user', 'x', 'x', 'x', 'own', '{}', 0, now(), now(), 1)`, finding)
+	return finding.String()
 }
 
 // passkey gives the story's administrator a passkey and returns its id.

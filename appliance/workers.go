@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/worker"
 
+	"nimbus/appliance/audit"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
@@ -45,6 +46,7 @@ func (w *workers) Start(context.Context) error {
 
 // register has one line per domain.
 func register(r worker.Registry, c *Core) {
+	audit.Register(r, c.Audit)
 	tenancy.Register(r, c.Tenants)
 	provider.Register(r, c.Provider)
 	deployment.Register(r, c.Deployments)

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	sdk "go.temporal.io/sdk/client"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/db"
@@ -36,17 +39,22 @@ type Config struct {
 	// Dir is the appliance's data directory, where the newest checkpoint of each
 	// chain is kept outside the database; "" keeps none.
 	Dir string
+	// TimeZone is where a tenant is, for hours and days; nil: UTC.
+	TimeZone func(ctx context.Context, tenant id.ID) *time.Location
+	// Insight is what anomaly detection and compliance ask.
+	Insight Insight
 }
 
 // Service records, lists and verifies. Its sealer runs between Start and Stop.
 type Service struct {
 	Config
-	signing signing
-	store   store
-	sealer  *sealer
-	writer  *writer
-	trail   trail
-	stats   counters
+	signing  signing
+	store    store
+	sealer   *sealer
+	writer   *writer
+	trail    trail
+	stats    counters
+	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
 }
 
 // New returns a service whose sealer is not running yet.

@@ -27,6 +27,7 @@ func Register(a *web.API, s *audit.Service) {
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/verify", Tag: tag,
 		Summary: "Verify the audit chain from its first record", Permission: audit.VerifyPermission}, h.verify)
 	registerRecording(a, h)
+	registerInsight(a, h)
 }
 
 type handlers struct{ *audit.Service }
