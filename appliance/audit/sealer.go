@@ -161,6 +161,9 @@ func (l *sealer) note(err error) {
 
 // seal links all committed records of a chain.
 func (s *Service) seal(ctx context.Context, tenant id.ID) error {
+	if err := s.heal(ctx, tenant); err != nil {
+		return err
+	}
 	for {
 		n, err := s.sealBatch(ctx, tenant)
 		if err != nil || n < batchSize {
@@ -195,6 +198,12 @@ func (s *Service) sealBatch(ctx context.Context, tenant id.ID) (int, error) {
 		}
 		if err := s.store.append(ctx, tenant, sequence, head, oldest, records); err != nil {
 			return err
+		}
+		last := sequence + int64(n)
+		if last/ledger.TileWidth > sequence/ledger.TileWidth {
+			if _, err := s.keepTiles(ctx, last); err != nil {
+				return err
+			}
 		}
 		return s.tellSealed(ctx, tenant, sequence+1, sequence+int64(n))
 	})

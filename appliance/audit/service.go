@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,7 @@ type Service struct {
 	trail    trail
 	stats    counters
 	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
+	healed   sync.Map                   // chains whose tiles were looked at
 }
 
 // New returns a service whose sealer is not running yet.
