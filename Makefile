@@ -89,6 +89,7 @@ bench: build ## measure boot, memory, size and deployment overhead
 	@awk '{for (i = 2; i <= NF; i++) {if ($$i == "bare-ms/op") b = $$(i-1); if ($$i == "workflow-ms/op") w = $$(i-1)}} \
 		END {printf "deployment of one machine %d ms, bare command line %d ms: %+d ms   (goal +1500 ms)\n", w, b, w - b}' build/bench.txt
 	go test -run '^$$' -bench . ./appliance/permission
+	go test -run '^$$' -bench 'Append|RecordInTransaction' -benchtime 3s ./appliance/audit
 	go test -run '^$$' -bench Explorer -benchtime 1x -timeout 30m ./appliance/audit
 	go test -run '^$$' -bench Tenants -benchtime 1x -timeout 30m ./appliance/db
 

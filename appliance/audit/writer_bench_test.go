@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -12,7 +11,6 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/db"
-	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/id"
 )
 
@@ -29,26 +27,22 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchAppend(b *testing.B, inTenant bool) {
-	d, history := dbtest.Open(b, Migrations)
-	s := New(Config{DB: d, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }})
+	s := durable(b)
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ada Lovelace", Address: "192.0.2.7", RequestID: id.New().String()})
 	var chain id.ID
 	if inTenant {
 		chain = id.New()
-		if err := d.AddTenant(ctx, chain, history); err != nil {
+		if err := s.DB.AddTenant(ctx, chain, s.history); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if err := s.Start(ctx); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.Stop(ctx) }()
 	b.ResetTimer()
 	start := time.Now()
-	took := appendMany(b, ctx, s, chain, b.N)
+	sealed := s.Stats().Sealed
+	took := appendMany(b, ctx, s.Service, chain, b.N)
 	elapsed := time.Since(start)
-	behind := b.N - int(s.Stats().Sealed)
-	for s.Stats().Sealed < uint64(b.N) {
+	behind := b.N - int(s.Stats().Sealed-sealed)
+	for s.Stats().Sealed-sealed < uint64(b.N) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	lag := time.Since(start) - elapsed
@@ -92,21 +86,16 @@ func appendMany(b *testing.B, ctx context.Context, s *Service, chain id.ID, n in
 // BenchmarkRecordInTransaction makes things with and without the record of it,
 // in turns, and prints what the record costs of a create's throughput.
 func BenchmarkRecordInTransaction(b *testing.B) {
-	d, _, dsn := dbtest.OpenDSN(b, Migrations)
-	s := New(Config{DB: d, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }})
+	s := durable(b)
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ada Lovelace", Address: "192.0.2.7", RequestID: id.New().String()})
-	superuser(b, dsn, `create table core.thing (id uuid primary key, name text not null unique, body jsonb not null, created_at timestamptz not null default now())`,
+	superuser(b, s.AdminDSN(db.Database), `create table core.thing (id uuid primary key, name text not null unique, body jsonb not null, created_at timestamptz not null default now())`,
 		`create table core.thing_event (id uuid primary key, thing uuid not null references core.thing, kind text not null, at timestamptz not null default now())`,
 		`grant select, insert on core.thing, core.thing_event to nimbus_core`)
-	if err := s.Start(ctx); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.Stop(ctx) }()
 	var bare, recorded []time.Duration
 	b.ResetTimer()
 	for range b.N {
-		bare = append(bare, create(b, ctx, s, false))
-		recorded = append(recorded, create(b, ctx, s, true))
+		bare = append(bare, create(b, ctx, s.Service, false))
+		recorded = append(recorded, create(b, ctx, s.Service, true))
 	}
 	b.StopTimer()
 	without, with := middle(bare), middle(recorded)
