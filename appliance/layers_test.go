@@ -14,7 +14,7 @@ import (
 // floor and cores in the order in which they may know each other: each may
 // import those before it.
 var (
-	floor = []string{"fault", "id", "actor", "secret", "db", "event", "web"}
+	floor = []string{"fault", "id", "actor", "secret", "db", "event", "web", "objectstore"}
 	cores = []string{
 		"audit", "tenancy", "permission", "identity", "impersonation", "breakglass",
 		"notification", "semantic", "cmdb", "provider", "cost",
@@ -56,6 +56,7 @@ var homes = []struct {
 	{"github.com/luthermonson/go-proxmox", []string{"appliance/provider/proxmox"}, "providers hide behind an interface"},
 	{"github.com/coreos/go-oidc", []string{"appliance/identity/oidc"}, "one relying party"},
 	{"github.com/crewjam/saml", []string{"appliance/identity/saml"}, "one judge of responses"},
+	{"github.com/minio/", []string{"appliance/objectstore"}, "one way to buckets"},
 	{"github.com/miekg/pkcs11", []string{"appliance/breakglass/hsm"}, "the module runs in a child process"},
 	{"github.com/valkey-io/valkey-go", []string{"embedded/valkey", "appliance"}, "one client path"},
 	{"github.com/alicebob/miniredis", []string{"embedded/valkey"}, "one client path"},
