@@ -164,6 +164,11 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 		"/v1/tasks/":               s.task,
 		"/v1/mfa/passkeys/":        s.passkey,
 		"/v1/audit/anomalies/":     s.anomaly,
+		"/v1/audit/exports/": func() string {
+			var got struct{ ID string }
+			admin.Do(http.MethodPost, "/v1/audit/exports", map[string]any{"format": "jsonl"}, http.StatusAccepted, &got)
+			return got.ID
+		},
 		"/v1/breakglass/requests/": made("/v1/breakglass/requests", map[string]any{"reason": "the cluster burns", "minutes": 5}),
 		"/v1/tokens/":              made("/v1/tokens", map[string]any{"name": "ci", "expires_in_days": 1}),
 		"/v1/compartments/":        made("/v1/compartments", map[string]any{"name": "Production"}),

@@ -24,7 +24,7 @@ const (
 	anomalyChains     = "audit.AnomalyChains"
 	anomalyDetect     = "audit.AnomalyDetect"
 	anomalySchedule   = "audit-anomaly"
-	anomalyTaskQueue  = "nimbus-workflows"
+	taskQueue         = "nimbus-workflows"
 	anomalyAtOnce     = 4
 	anomalyDetectName = "anomaly detection"
 )
@@ -77,7 +77,7 @@ func scheduleAnomaly(ctx context.Context, c sdk.ScheduleClient) error {
 		ID:      anomalySchedule,
 		Spec:    sdk.ScheduleSpec{Intervals: []sdk.ScheduleIntervalSpec{{Every: time.Hour, Offset: 7 * time.Minute}}},
 		Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
-		Action:  &sdk.ScheduleWorkflowAction{ID: anomalySchedule, Workflow: anomalyWorkflow, Args: []any{AnomalyInput{}}, TaskQueue: anomalyTaskQueue},
+		Action:  &sdk.ScheduleWorkflowAction{ID: anomalySchedule, Workflow: anomalyWorkflow, Args: []any{AnomalyInput{}}, TaskQueue: taskQueue},
 	})
 	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 		return nil
@@ -137,7 +137,7 @@ func (s *Service) RunAnomalies(ctx context.Context) error {
 		return err
 	}
 	_, err = c.ExecuteWorkflow(ctx, sdk.StartWorkflowOptions{
-		ID: anomalySchedule + "-" + a.TenantID.String(), TaskQueue: anomalyTaskQueue,
+		ID: anomalySchedule + "-" + a.TenantID.String(), TaskQueue: taskQueue,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 	}, anomalyWorkflow, AnomalyInput{Tenant: a.TenantID})
 	var running *serviceerror.WorkflowExecutionAlreadyStarted

@@ -3,6 +3,10 @@ package audit
 // What this domain records.
 var _ = Declare(
 	EventType{Code: "audit.chain.verified", Description: "somebody verified a chain; critical when it does not hold"},
+	EventType{Code: "audit.export.started", Priority: Warning, Description: "somebody asked for a file with records; with the filter"},
+	EventType{Code: "audit.export.finished", Description: "it was written, failed or was cancelled"},
+	EventType{Code: "audit.export.downloaded", Priority: Warning, Description: "recorded before the first byte"},
+	EventType{Code: "audit.export.deleted", Priority: Notice, Description: "stopped, or its file removed"},
 	EventType{Code: "audit.trail.recovered", Priority: Critical, Description: "the trail takes records again; `details` says since when it did not and how many were refused"},
 	EventType{Code: "audit.checkpoint.refused", Priority: Critical, Description: "the chain is not what a checkpoint before said; no checkpoint is signed"},
 	EventType{Code: "audit.key.introduced", Priority: Warning, Description: "checkpoints are signed with this key from here on"},

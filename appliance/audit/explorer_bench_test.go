@@ -130,7 +130,7 @@ func fill(b *testing.B, dsn, schema string, records int) {
 	const chunk = 1_000_000
 	for first := 1; first <= records; first += chunk {
 		last := min(first+chunk-1, records)
-		exec(`with g as (select g, now() - (($3 - g) * interval '365 days' / $3) as at, gen_random_uuid() as id,
+		exec(`with g as (select g, now() - (($3 - g)::float8 / $3 * interval '365 days') as at, gen_random_uuid() as id,
 				case when g % 200003 = 0 then 'bench.rare.done' else 'bench.e' || pg_temp.uneven(g, 39, 1) || '.done' end as event,
 				pg_temp.uneven(g, 199, 2) as who, pg_temp.uneven(g, 49999, 3) as what
 				from generate_series($1::bigint, $2::bigint) g),

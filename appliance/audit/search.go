@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -13,24 +14,34 @@ import (
 // Filter narrows a list of sealed records. All that is set must hold; zero
 // members do not narrow.
 type Filter struct {
-	Before int64 // sequence numbers below this one (keyset cursor)
-	After  int64 // sequence numbers above this one
-	Limit  int   // 1 to 200
+	Before int64 `json:"-"` // sequence numbers below this one (keyset cursor)
+	After  int64 `json:"-"` // sequence numbers above this one
+	Limit  int   `json:"-"` // 1 to 200
 	// Events are codes, or beginnings of codes up to a dot; one must match.
-	Events     []string
-	Category   string   // what the code begins with
-	Priority   Priority // the least
-	Outcome    Outcome
-	Actor      string // an id, or part of the name in any case
-	Target     string // an id
-	TargetKind string
-	Address    string
-	RequestID  string
-	From, To   time.Time // of the event; To is not included
+	Events     []string  `json:"event,omitempty" maxItems:"50"`
+	Category   string    `json:"category,omitempty" doc:"What the event code begins with."`
+	Priority   Priority  `json:"priority,omitempty" enum:"debug,info,notice,warning,error,critical" doc:"The least."`
+	Outcome    Outcome   `json:"outcome,omitempty" enum:"success,failure,denied"`
+	Actor      string    `json:"actor,omitempty" doc:"An id, or part of a name in any case."`
+	Target     string    `json:"target,omitempty"` // an id
+	TargetKind string    `json:"target_kind,omitempty"`
+	Address    string    `json:"address,omitempty"`
+	RequestID  string    `json:"request_id,omitempty"`
+	From       time.Time `json:"from,omitzero"` // of the event
+	To         time.Time `json:"to,omitzero"`   // not included
 	// Text is searched in all texts of a record, as web searches are written: words that
 	// must all be there, "a phrase", or, -without. Words are whole words in
 	// any case. Records are found by it some seconds after they were sealed.
-	Text string
+	Text string `json:"q,omitempty" maxLength:"500"`
+}
+
+// empty reports that everything matches.
+func (f Filter) empty() bool {
+	f.Before, f.After, f.Limit = 0, 0, 0
+	if len(f.Events) == 0 {
+		f.Events = nil
+	}
+	return reflect.DeepEqual(f, Filter{})
 }
 
 // priorities in the order of how much they matter.

@@ -11,6 +11,7 @@ import (
 // Register makes the workflows and steps of this domain known to a worker.
 func Register(r worker.Registry, s *Service) {
 	registerAnomaly(r, s)
+	registerExport(r, s)
 }
 
 // Schedule makes the schedules of this domain. Those that are there are kept.

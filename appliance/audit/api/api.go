@@ -24,6 +24,7 @@ func Register(a *web.API, s *audit.Service) {
 		Summary: "List audit records, newest first", Permission: audit.ReadPermission}, h.list)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/records/{sequence}", Tag: tag,
 		Summary: "Read one audit record", Permission: audit.ReadPermission}, h.get)
+	registerExports(a, h)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/verify", Tag: tag,
 		Summary: "Verify the audit chain from its first record", Permission: audit.VerifyPermission}, h.verify)
 	registerRecording(a, h)
