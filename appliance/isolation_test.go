@@ -153,17 +153,17 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 	}
 	is := func(id string) func() string { return func() string { return id } }
 	all := map[string]func() string{
-		"/v1/tenants/":             is(s.Tenant.String()),
-		"/v1/stacks/":              is(s.stack),
-		"/v1/connections/":         is(s.connection),
-		"/v1/deployments/":         is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
-		"/v1/users/":               is(s.Admin.ID.String()),
-		"/v1/roles/":               is(permission.SystemRoleID(s.Tenant, "Reader").String()),
-		"/v1/inventory/":           first("/v1/inventory"),
-		"/v1/sessions/":            first("/v1/sessions"),
-		"/v1/tasks/":               s.task,
-		"/v1/mfa/passkeys/":        s.passkey,
-		"/v1/audit/anomalies/":     s.anomaly,
+		"/v1/tenants/":         is(s.Tenant.String()),
+		"/v1/stacks/":          is(s.stack),
+		"/v1/connections/":     is(s.connection),
+		"/v1/deployments/":     is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
+		"/v1/users/":           is(s.Admin.ID.String()),
+		"/v1/roles/":           is(permission.SystemRoleID(s.Tenant, "Reader").String()),
+		"/v1/inventory/":       first("/v1/inventory"),
+		"/v1/sessions/":        first("/v1/sessions"),
+		"/v1/tasks/":           s.task,
+		"/v1/mfa/passkeys/":    s.passkey,
+		"/v1/audit/anomalies/": s.anomaly,
 		"/v1/audit/exports/": func() string {
 			var got struct{ ID string }
 			admin.Do(http.MethodPost, "/v1/audit/exports", map[string]any{"format": "jsonl"}, http.StatusAccepted, &got)
