@@ -256,7 +256,7 @@ func (s *Service) writeExport(ctx context.Context, tenant, export id.ID) error {
 	if table {
 		err = x.table(ctx, path, sum)
 	} else {
-		err = create(path, func(w io.Writer) error { return x.stream(ctx, io.MultiWriter(w, sum), nil) })
+		err = writeWhole(path, func(w io.Writer) error { return x.stream(ctx, io.MultiWriter(w, sum), nil) })
 	}
 	if err != nil {
 		return err
@@ -275,12 +275,12 @@ type exporting struct {
 
 // table writes the table and its proof side by side.
 func (x *exporting) table(ctx context.Context, path string, sum io.Writer) error {
-	return create(path, func(w io.Writer) error {
+	return writeWhole(path, func(w io.Writer) error {
 		out, err := ledger.NewCSVWriter(io.MultiWriter(w, sum))
 		if err != nil {
 			return err
 		}
-		err = create(path+".proof", func(proof io.Writer) error {
+		err = writeWhole(path+".proof", func(proof io.Writer) error {
 			return x.stream(ctx, proof, func(r Sealed) error { return out.Record(r.Sequence, r.Body) })
 		})
 		return errors.Join(err, out.Flush())
@@ -330,8 +330,8 @@ func (x *exporting) tell(ctx context.Context) error {
 	})
 }
 
-// create writes a file under another name until it is whole.
-func create(path string, write func(io.Writer) error) error {
+// writeWhole writes a file under another name until it is whole.
+func writeWhole(path string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(path+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
