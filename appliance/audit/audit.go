@@ -102,10 +102,15 @@ func chainName(tenant id.ID) string {
 // The kinds of breaks that Verify finds.
 const (
 	BreakGap     = "gap"     // sequence numbers are missing
-	BreakMissing = "missing" // the entry is there, its record is not
+	BreakMissing = "missing" // a record is gone, its leaf is not
 	BreakHash    = "hash"    // record or entry was changed
 	BreakIndex   = "index"   // a column differs from the record's body
 	BreakUnknown = "orphan"  // an old record was never linked, or its entry was removed
+
+	BreakOrder      = "order"      // a sequence number is there twice
+	BreakTile       = "tile"       // a tile of the tree differs or is missing
+	BreakCheckpoint = "checkpoint" // a signed head does not fit or does not hold
+	BreakTruncated  = "truncated"  // the end that was signed is missing
 )
 
 // Break is one place where a chain does not hold.
@@ -121,9 +126,13 @@ type Verification struct {
 	Checked  int64
 	First    int64
 	Last     int64
-	Head     Hash
+	Head     Hash // link of the last record
+	Root     Hash // of the tree; zero when it cannot be computed
 	Breaks   []Break
 	Duration time.Duration
+	// Checkpoints are the signed heads that were compared, CheckpointsFailed
+	// those that do not fit.
+	Checkpoints, CheckpointsFailed int64
 }
 
 // OK reports whether the chain holds.

@@ -143,50 +143,6 @@ func (store) link(ctx context.Context, entries []entry) error {
 	return err
 }
 
-// chainRow is one entry with the record it points to, if that is there.
-type chainRow struct {
-	sequence   int64
-	leaf, link []byte
-	record     id.ID
-	body       []byte // nil: missing
-	columns    columns
-}
-
-// columns are what the entry says of its record.
-type columns struct {
-	ID                         id.ID
-	Time                       time.Time
-	Event, Outcome, Priority   string
-	ActorID                    id.ID
-	ActorKind, ActorName       string
-	TargetKind, TargetID, Name string
-	Address, RequestID         string
-}
-
-// chain calls fn for every entry, oldest first.
-func (store) chain(ctx context.Context, fn func(chainRow) error) error {
-	rows, err := db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, e.link, e.record_id, r.body, coalesce(r.id, e.record_id), e.time, e.event, e.outcome,
-		e.priority, e.actor_id, e.actor_kind, e.actor_name, e.target_kind, e.target_id, e.target_name, e.address, e.request_id
-		from audit_entry e left join audit_record r on r.id = e.record_id order by e.sequence`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var c chainRow
-		k := &c.columns
-		err := rows.Scan(&c.sequence, &c.leaf, &c.link, &c.record, &c.body, &k.ID, &k.Time, &k.Event, &k.Outcome, &k.Priority,
-			&k.ActorID, &k.ActorKind, &k.ActorName, &k.TargetKind, &k.TargetID, &k.Name, &k.Address, &k.RequestID)
-		if err != nil {
-			return err
-		}
-		if err := fn(c); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // orphans lists records older than the horizon of the chain that have no entry.
 func (store) orphans(ctx context.Context) ([]id.ID, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select r.id from audit_record r

@@ -1,105 +1,234 @@
 package audit
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
+	"runtime"
+	"sync"
 	"time"
 
 	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/db"
 	"nimbus/appliance/id"
 )
+
+// VerifyOptions say how a chain is verified.
+type VerifyOptions struct {
+	// Keys are the keys that checkpoints must be signed by; empty: those that
+	// signed here, as the database has them, and the present one.
+	Keys ledger.Keys
+	// Published are notes that were published; each of this chain must fit.
+	Published []string
+	// Resume goes on where a verification was saved.
+	Resume *Walk
+	// Save is called about once in a second with how far it is. What it is
+	// given changes after it returns.
+	Save func(*Walk) error
+}
+
+// verifyBatch is how many records are read in one transaction. Tiles end with it.
+const verifyBatch = 32 * ledger.TileWidth
+
+// saveEvery is how often progress is told.
+const saveEvery = time.Second
 
 // verify walks a chain from its first record. It goes on after a break from
 // the stored link, so that each change is reported once.
 func (s *Service) verify(ctx context.Context, tenant id.ID) (Verification, error) {
-	if s.IsRoot(tenant) {
-		tenant = id.ID{}
-	}
+	return s.verifyWith(ctx, tenant, VerifyOptions{})
+}
+
+func (s *Service) verifyWith(ctx context.Context, tenant id.ID, o VerifyOptions) (Verification, error) {
+	ctx, tenant = db.Apart(ctx), s.chainOf(tenant)
 	if err := s.seal(ctx, tenant); err != nil {
 		return Verification{}, err
 	}
 	start := time.Now()
-	v := walk{Verification: Verification{Tenant: tenant, Head: ledger.Genesis(chainName(tenant)), Breaks: []Break{}}}
-	err := s.in(ctx, tenant, func(ctx context.Context) error {
-		if err := s.store.chain(ctx, v.row); err != nil {
-			return err
+	v, err := s.newVerifier(ctx, tenant, o)
+	if err != nil {
+		return Verification{}, err
+	}
+	if err = v.run(ctx); err == nil {
+		err = s.in(ctx, tenant, v.finish)
+	}
+	result := v.Verification()
+	result.Tenant, result.Duration = tenant, time.Since(start)
+	return result, err
+}
+
+func (s *Service) newVerifier(ctx context.Context, tenant id.ID, o VerifyOptions) (*verifier, error) {
+	v := &verifier{Service: s, options: o, every: saveEvery, tenant: tenant, Walk: o.Resume}
+	if v.Walk == nil {
+		v.Walk = newWalk(chainName(tenant))
+	}
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	var err error
+	if v.origin, err = s.origin(ctx, v.Chain); err != nil {
+		return nil, err
+	}
+	if v.keys = o.Keys; len(v.keys) == 0 {
+		if v.keys, err = s.trusted(ctx); err != nil {
+			return nil, err
 		}
-		orphans, err := s.store.orphans(ctx)
-		for _, o := range orphans {
-			v.add(0, BreakUnknown, "record %s has no entry", o)
-		}
+	}
+	if err := v.readAnchor(); err != nil {
+		return nil, err
+	}
+	return v, s.in(ctx, tenant, func(ctx context.Context) error {
+		v.Total, err = s.store.lastSequence(ctx)
 		return err
 	})
-	v.Duration = time.Since(start)
-	return v.Verification, err
 }
 
-type walk struct{ Verification }
-
-func (w *walk) add(sequence int64, kind, format string, args ...any) {
-	w.Breaks = append(w.Breaks, Break{Sequence: sequence, Kind: kind, Detail: fmt.Sprintf(format, args...)})
+// stretch is a number of entries that are read, hashed and joined together.
+type stretch struct {
+	first, last int64
+	bytes       []byte // of all columns
+	rows        []chainRow
+	tiles       map[chunk][]byte
+	checkpoints []Checkpoint
+	done        sync.WaitGroup
 }
 
-func (w *walk) row(c chainRow) error {
-	if w.First == 0 {
-		w.First = c.sequence
+// chainRow is one entry with its record.
+type chainRow struct {
+	sequence int64
+	at       [columnCount + 1]int32 // where the columns begin in the stretch
+	null     uint32                 // a bit for each column
+
+	leaf    Hash // of the body
+	differs string
+}
+
+func (r *chainRow) column(b []byte, i int) []byte {
+	if r.null&(1<<i) != 0 {
+		return nil
 	}
-	gap := c.sequence != w.Last+1
-	if gap {
-		w.add(w.Last+1, BreakGap, "records %d to %d are missing", w.Last+1, c.sequence-1)
+	return b[r.at[i]:r.at[i+1]:r.at[i+1]]
+}
+
+// run reads ahead in one goroutine, hashes bodies and compares columns in one
+// per core, and joins in order here.
+func (v *verifier) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		order  = make(chan *stretch, 2)
+		work   = make(chan func())
+		failed error
+		wait   sync.WaitGroup
+	)
+	defer wait.Wait()
+	defer cancel()
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for fn := range work {
+				fn()
+			}
+		})
 	}
-	w.Last = c.sequence
-	w.Checked++
-	w.check(c, gap)
-	w.Head = Hash{}
-	copy(w.Head[:], c.link)
+	wait.Go(func() {
+		defer close(order)
+		defer close(work)
+		failed = v.read(ctx, order, work)
+	})
+	for st := range order {
+		st.done.Wait()
+		if err := v.joined(st); err != nil {
+			cancel()
+			for range order { // lets the reader go
+			}
+			return err
+		}
+	}
+	return failed
+}
+
+func (v *verifier) joined(st *stretch) error {
+	v.join(st)
+	if v.options.Save == nil || time.Since(v.saved) < v.every {
+		return nil
+	}
+	v.saved = time.Now()
+	v.close()
+	return v.options.Save(v.Walk)
+}
+
+// read reads stretch after stretch and has them hashed in parts.
+func (v *verifier) read(ctx context.Context, order chan<- *stretch, work chan<- func()) error {
+	for first := v.Last + 1; first <= v.Total; {
+		last := min((first-1)/verifyBatch*verifyBatch+verifyBatch, v.Total)
+		st := &stretch{first: first, last: last}
+		if err := v.in(ctx, v.tenant, func(ctx context.Context) error { return v.load(ctx, st) }); err != nil {
+			return err
+		}
+		const part = 1024
+		for begin := 0; begin < len(st.rows); begin += part {
+			rows := st.rows[begin:min(begin+part, len(st.rows))]
+			st.done.Add(1)
+			work <- func() {
+				defer st.done.Done()
+				st.hash(rows)
+			}
+		}
+		select {
+		case order <- st:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		first = last + 1
+	}
 	return nil
 }
 
-// check compares one link with its record. After a gap the predecessor is
-// unknown, so that the link itself cannot be computed.
-func (w *walk) check(c chainRow, gap bool) {
-	if c.body == nil {
-		w.add(c.sequence, BreakMissing, "record %s was deleted", c.record)
-		return
+func (v *verifier) load(ctx context.Context, st *stretch) (err error) {
+	st.rows = make([]chainRow, 0, st.last-st.first+1)
+	st.bytes = make([]byte, 0, v.usual)
+	if err = v.store.entries(ctx, st.first, st.last, st.add); err != nil {
+		return err
 	}
-	if leaf := ledger.Leaf(c.body); !bytes.Equal(leaf[:], c.leaf) {
-		w.add(c.sequence, BreakHash, "the leaf is %s, the record gives %s", hex.EncodeToString(c.leaf), hex.EncodeToString(leaf[:]))
-		return
+	v.usual = cap(st.bytes)
+	if st.tiles, err = v.store.tilesEnding(ctx, st.first, st.last); err != nil {
+		return err
 	}
-	want := ledger.Link(w.Head, c.sequence, Hash(c.leaf))
-	if !gap && !bytes.Equal(want[:], c.link) {
-		w.add(c.sequence, BreakHash, "the link is %s, the record and its predecessor give %s", hex.EncodeToString(c.link), hex.EncodeToString(want[:]))
-		return
+	after := st.first - 1
+	if after == 0 {
+		after = -1 // a checkpoint of the empty chain
 	}
-	if column := c.differs(); column != "" {
-		w.add(c.sequence, BreakIndex, "column %s differs from the record", column)
-	}
+	st.checkpoints, err = v.store.checkpointsBetween(ctx, after, st.last)
+	return err
 }
 
-// differs names the first column that does not say what the body says.
-func (c chainRow) differs() string {
-	var r Record
-	if json.Unmarshal(c.body, &r) != nil {
-		return "body"
-	}
-	k := c.columns
-	for _, f := range []struct {
-		name string
-		same bool
-	}{
-		{"id", r.ID == k.ID}, {"time", r.Time.Equal(k.Time)}, {"event", r.Event == k.Event},
-		{"outcome", string(r.Outcome) == k.Outcome}, {"priority", string(r.Priority) == k.Priority},
-		{"actor_id", r.Actor.ID == k.ActorID}, {"actor_kind", string(r.Actor.Kind) == k.ActorKind}, {"actor_name", r.Actor.Name == k.ActorName},
-		{"target_kind", r.Target.Kind == k.TargetKind}, {"target_id", r.Target.ID == k.TargetID}, {"target_name", r.Target.Name == k.Name},
-		{"address", r.Actor.Address == k.Address}, {"request_id", r.Actor.RequestID == k.RequestID},
-	} {
-		if !f.same {
-			return f.name
+func (st *stretch) add(raw [][]byte) error {
+	var r chainRow
+	for i, column := range raw {
+		r.at[i] = int32(len(st.bytes))
+		if column == nil {
+			r.null |= 1 << i
 		}
+		st.bytes = append(st.bytes, column...)
 	}
-	return ""
+	r.at[columnCount] = int32(len(st.bytes))
+	for _, b := range raw[colSequence] {
+		r.sequence = r.sequence<<8 | int64(b)
+	}
+	st.rows = append(st.rows, r)
+	return nil
+}
+
+// hash computes the leaves of bodies and compares columns.
+func (st *stretch) hash(rows []chainRow) {
+	var columns [columnCount][]byte
+	for i := range rows {
+		r := &rows[i]
+		for c := range columns {
+			columns[c] = r.column(st.bytes, c)
+		}
+		if columns[colBody] == nil {
+			continue
+		}
+		r.leaf = ledger.Leaf(columns[colBody])
+		r.differs = differs(&columns)
+	}
 }

@@ -1,0 +1,180 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// columnNames are what a difference is told by.
+var columnNames = [columnCount]string{
+	colRecord: "record_id", colRecordEvent: "audit_record.event", colTime: "time", colEvent: "event", colOutcome: "outcome", colPriority: "priority",
+	colActorID: "actor_id", colActorKind: "actor_kind", colActorName: "actor_name", colTargetKind: "target_kind",
+	colTargetID: "target_id", colTargetName: "target_name", colAddress: "address", colRequestID: "request_id",
+}
+
+// members are the members of a body that columns repeat.
+var (
+	topMembers    = map[string]int{"id": colRecord, "time": colTime, "event": colEvent, "outcome": colOutcome, "priority": colPriority}
+	actorMembers  = map[string]int{"id": colActorID, "kind": colActorKind, "name": colActorName, "address": colAddress, "request_id": colRequestID}
+	targetMembers = map[string]int{"kind": colTargetKind, "id": colTargetID, "name": colTargetName}
+)
+
+// differs names the first column that does not say what the body says; "body"
+// when that cannot be read. It reads the body's JSON only as far as the columns need.
+func differs(columns *[columnCount][]byte) string {
+	var values [columnCount][]byte // JSON strings as they are written, with their quotes
+	s := scanner{rest: columns[colBody]}
+	if !s.members(topMembers, &values, map[string]map[string]int{"actor": actorMembers, "target": targetMembers}) {
+		return "body"
+	}
+	values[colRecordEvent] = values[colEvent]
+	for i, name := range columnNames {
+		if name != "" && !same(i, values[i], columns[i]) {
+			return name
+		}
+	}
+	return ""
+}
+
+// same compares a JSON string with a column.
+func same(column int, value, stored []byte) bool {
+	text, ok := unquote(value)
+	if !ok {
+		return false
+	}
+	switch column {
+	case colTime:
+		at, err := time.Parse(time.RFC3339Nano, string(text))
+		return err == nil && len(stored) == 8 && at.UnixMicro()-postgresEpoch == int64(binary.BigEndian.Uint64(stored))
+	case colRecord, colActorID:
+		if len(text) == 0 {
+			return stored == nil
+		}
+		var raw [16]byte
+		if len(stored) != len(raw) || len(text) != 36 {
+			return false
+		}
+		_, err := hex.Decode(raw[:], bytes.ReplaceAll(text, []byte("-"), nil))
+		return err == nil && bytes.Equal(raw[:], stored)
+	}
+	return bytes.Equal(text, stored)
+}
+
+// postgresEpoch is 2000-01-01 in microseconds of Unix time.
+const postgresEpoch = 946_684_800_000_000
+
+// unquote is the text of a JSON string; nothing for a member that is not there.
+func unquote(value []byte) ([]byte, bool) {
+	if len(value) < 2 {
+		return nil, value == nil
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return value[1 : len(value)-1], true
+	}
+	var text string
+	err := json.Unmarshal(value, &text)
+	return []byte(text), err == nil
+}
+
+// scanner reads compact JSON from left to right.
+type scanner struct{ rest []byte }
+
+// members reads an object and keeps the strings that are wanted. It stops after
+// the last of the inner objects: what follows is of no interest.
+func (s *scanner) members(wanted map[string]int, values *[columnCount][]byte, inner map[string]map[string]int) bool {
+	if !s.eat('{') {
+		return false
+	}
+	left := len(inner)
+	for {
+		key, ok := s.text()
+		if !ok || !s.eat(':') {
+			return false
+		}
+		name := string(key[1 : len(key)-1])
+		if below, ok := inner[name]; ok {
+			if !s.members(below, values, nil) {
+				return false
+			}
+			if left--; left == 0 {
+				return true
+			}
+		} else if at, ok := wanted[name]; ok {
+			if values[at], ok = s.text(); !ok {
+				return false
+			}
+		} else if !s.skip() {
+			return false
+		}
+		if s.eat('}') {
+			return left == 0
+		}
+		if !s.eat(',') {
+			return false
+		}
+	}
+}
+
+func (s *scanner) eat(c byte) bool {
+	if len(s.rest) == 0 || s.rest[0] != c {
+		return false
+	}
+	s.rest = s.rest[1:]
+	return true
+}
+
+// text reads a string, with its quotes.
+func (s *scanner) text() ([]byte, bool) {
+	if len(s.rest) == 0 || s.rest[0] != '"' {
+		return nil, false
+	}
+	for at := 1; ; at++ {
+		end := bytes.IndexByte(s.rest[at:], '"')
+		if end < 0 {
+			return nil, false
+		}
+		at += end
+		slashes := 0
+		for s.rest[at-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			text := s.rest[:at+1]
+			s.rest = s.rest[at+1:]
+			return text, true
+		}
+	}
+}
+
+// skip reads any value.
+func (s *scanner) skip() bool {
+	depth := 0
+	for len(s.rest) > 0 {
+		switch s.rest[0] {
+		case '"':
+			if _, ok := s.text(); !ok {
+				return false
+			}
+		case '{', '[':
+			depth++
+			s.rest = s.rest[1:]
+		case '}', ']':
+			if depth == 0 {
+				return true
+			}
+			depth--
+			s.rest = s.rest[1:]
+		case ',':
+			if depth == 0 {
+				return true
+			}
+			s.rest = s.rest[1:]
+		default:
+			s.rest = s.rest[1:]
+		}
+	}
+	return false
+}

@@ -1,0 +1,325 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/id"
+)
+
+// Walk is how far the verification of a chain is, in a form that can be kept
+// in a file.
+type Walk struct {
+	Chain   string   `json:"chain"`
+	Total   int64    `json:"total"`
+	Checked int64    `json:"checked"`
+	First   int64    `json:"first"`
+	Last    int64    `json:"last"`
+	Link    []byte   `json:"link"`
+	Size    uint64   `json:"size"`
+	Peaks   [][]byte `json:"peaks"`
+	Tiles   [][]byte `json:"tiles"`  // by level: the nodes since the last full tile
+	Lost    bool     `json:"lost"`   // the tree cannot be computed any more
+	Unsure  bool     `json:"unsure"` // the link before is not known
+
+	Breaks  []Break `json:"breaks"`
+	Missing []gap   `json:"missing"` // records that are gone, their leaves are not
+	Pruned  []gap   `json:"pruned"`  // what records say was pruned
+	Holes   []hole  `json:"holes"`   // tiles that are not stored
+
+	Heads      int64 `json:"heads"` // checkpoints that were compared
+	HeadsWrong int64 `json:"heads_wrong"`
+}
+
+// gap is a range of records. At is the record that tells of it.
+type gap struct {
+	From, To int64
+	At       int64
+}
+
+type hole struct {
+	Level  uint
+	Number uint64
+}
+
+func newWalk(chain string) *Walk {
+	genesis := ledger.Genesis(chain)
+	return &Walk{Chain: chain, Link: genesis[:], Breaks: []Break{}}
+}
+
+// verifier verifies one chain.
+type verifier struct {
+	*Service
+	*Walk
+	options VerifyOptions
+	tenant  id.ID
+	origin  string
+	keys    ledger.Keys
+	usual   int // bytes of a stretch
+	saved   time.Time
+	every   time.Duration // between two saves
+
+	link Hash
+	tree *ledger.Tree
+
+	published []ledger.Checkpoint // by size; what must fit beside the stored ones
+	next      int                 // of published
+}
+
+// open unpacks what is kept packed, close packs it.
+func (v *verifier) open() error {
+	peaks := make([]Hash, len(v.Peaks))
+	for i, p := range v.Peaks {
+		copy(peaks[i][:], p)
+	}
+	copy(v.link[:], v.Link)
+	var err error
+	v.tree, err = ledger.Resume(v.Size, peaks)
+	return err
+}
+
+func (v *verifier) close() {
+	v.Link, v.Size, v.Peaks = bytes.Clone(v.link[:]), v.tree.Size(), nil
+	for _, p := range v.tree.Peaks() {
+		v.Peaks = append(v.Peaks, bytes.Clone(p[:]))
+	}
+}
+
+// Verification is the result so far.
+func (v *verifier) Verification() Verification {
+	result := Verification{
+		Checked: v.Checked, First: v.First, Last: v.Last, Head: v.link, Breaks: v.Breaks, Checkpoints: v.Heads, CheckpointsFailed: v.HeadsWrong,
+	}
+	if !v.Lost {
+		result.Root = v.tree.Root()
+	}
+	return result
+}
+
+func (w *Walk) add(sequence int64, kind, format string, args ...any) {
+	w.Breaks = append(w.Breaks, Break{Sequence: sequence, Kind: kind, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (v *verifier) join(st *stretch) {
+	checkpoints := st.checkpoints
+	v.compare(&checkpoints)
+	for i := range st.rows {
+		r := &st.rows[i]
+		if r.sequence <= v.Last {
+			v.add(r.sequence, BreakOrder, "there is more than one entry of this number")
+			continue
+		}
+		if r.sequence > v.Last+1 {
+			v.gone(st, r.sequence-1, &checkpoints)
+		}
+		v.row(st, r)
+		v.compare(&checkpoints)
+	}
+	if v.Last < st.last {
+		v.gone(st, st.last, &checkpoints)
+	}
+}
+
+func (v *verifier) row(st *stretch, r *chainRow) {
+	if v.First == 0 {
+		v.First = r.sequence
+	}
+	v.Last = r.sequence
+	v.Checked++
+	stored := r.column(st.bytes, colLeaf)
+	link := r.column(st.bytes, colLink)
+	v.check(st, r, stored, link)
+	copy(v.link[:], link)
+	v.Unsure = false
+	var leaf Hash
+	copy(leaf[:], stored)
+	v.grow(st, leaf)
+}
+
+// check compares one entry with its record and its predecessor.
+func (v *verifier) check(st *stretch, r *chainRow, leaf, link []byte) {
+	body := r.column(st.bytes, colBody)
+	switch {
+	case body == nil:
+		v.missing(r.sequence, r.sequence)
+	case !bytes.Equal(r.leaf[:], leaf):
+		v.add(r.sequence, BreakHash, "the leaf is %s, the record gives %s", hex.EncodeToString(leaf), hex.EncodeToString(r.leaf[:]))
+		return
+	}
+	want := ledger.Link(v.link, r.sequence, hashOf(leaf))
+	if !v.Unsure && !bytes.Equal(want[:], link) {
+		v.add(r.sequence, BreakHash, "the link is %s, the record and its predecessor give %s", hex.EncodeToString(link), hex.EncodeToString(want[:]))
+		return
+	}
+	if r.differs != "" {
+		v.add(r.sequence, BreakIndex, "column %s differs from the record", r.differs)
+	}
+	if bytes.Equal(r.column(st.bytes, colEvent), []byte(PrunedEvent)) {
+		v.prunes(r.sequence, body)
+	}
+}
+
+func hashOf(b []byte) (h Hash) {
+	copy(h[:], b)
+	return h
+}
+
+// PrunedEvent is the code of the record that tells of records whose retention
+// was over. Its details have the ranges.
+const PrunedEvent = "audit.records.pruned"
+
+// prunes notes what a record says was pruned. Only what came before it counts.
+func (v *verifier) prunes(at int64, body []byte) {
+	var r struct {
+		Details struct {
+			Ranges [][2]int64 `json:"ranges"`
+		} `json:"details"`
+	}
+	if json.Unmarshal(body, &r) != nil {
+		v.add(at, BreakHash, "the record of what was pruned cannot be read")
+		return
+	}
+	for _, p := range r.Details.Ranges {
+		v.Pruned = append(v.Pruned, gap{From: p[0], To: min(p[1], at-1), At: at})
+	}
+}
+
+// missing notes records that are gone while their leaves are there.
+func (w *Walk) missing(from, to int64) {
+	if n := len(w.Missing); n > 0 && w.Missing[n-1].To == from-1 {
+		w.Missing[n-1].To = to
+		return
+	}
+	w.Missing = append(w.Missing, gap{From: from, To: to})
+}
+
+// gone goes on over records without an entry, up to last. Their leaves are in
+// the tiles when they were pruned.
+func (v *verifier) gone(st *stretch, last int64, checkpoints *[]Checkpoint) {
+	for n := v.Last + 1; n <= last; n++ {
+		tile := st.tiles[chunk{0, uint64(n-1) / ledger.TileWidth}]
+		if tile == nil {
+			v.add(n, BreakGap, "records %d to %d are missing", n, last)
+			v.Lost, v.Unsure, v.Last = true, true, last
+			return
+		}
+		leaf, err := ledger.TileNode(tile, 0, uint64(n-1)%ledger.TileWidth)
+		if err != nil {
+			v.Lost, v.Unsure = true, true
+		}
+		v.missing(n, n)
+		v.link = ledger.Link(v.link, n, leaf)
+		v.Last = n
+		v.grow(st, leaf)
+		v.compare(checkpoints)
+	}
+}
+
+// grow adds a leaf to the tree, and compares the tiles that it fills.
+func (v *verifier) grow(st *stretch, leaf Hash) {
+	if v.Lost {
+		return
+	}
+	v.tree.Append(leaf)
+	node := leaf
+	for level := uint(0); ; level++ {
+		if int(level) == len(v.Tiles) {
+			v.Tiles = append(v.Tiles, nil)
+		}
+		v.Tiles[level] = append(v.Tiles[level], node[:]...)
+		if len(v.Tiles[level]) < ledger.TileWidth*len(node) {
+			return
+		}
+		full := v.Tiles[level]
+		width := uint64(ledger.TileWidth) << (8 * level)
+		v.tile(st, level, v.tree.Size()/width-1, full)
+		node, _ = ledger.TileNode(full, 8, 0)
+		v.Tiles[level] = full[:0]
+	}
+}
+
+// tile compares a stored tile with the nodes that the entries give.
+func (v *verifier) tile(st *stretch, level uint, number uint64, full []byte) {
+	stored, ok := st.tiles[chunk{level, number}]
+	if !ok {
+		v.Holes = append(v.Holes, hole{level, number})
+		return
+	}
+	if bytes.Equal(stored, full) {
+		return
+	}
+	at := 0
+	for stored[at] == full[at] {
+		at++
+	}
+	first := int64((number*ledger.TileWidth+uint64(at/len(Hash{})))<<(8*level)) + 1
+	if level == 0 && slices.ContainsFunc(v.Breaks, func(b Break) bool { return b.Sequence == first && b.Kind == BreakHash }) {
+		return // its leaf was changed, which is told
+	}
+	v.add(first, BreakTile, "tile %d of level %d differs from the records", number, level)
+}
+
+// finish judges what can be judged at the end only.
+func (v *verifier) finish(ctx context.Context) error {
+	v.uncovered()
+	last, err := v.store.lastTiles(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range v.Holes {
+		if most, ok := last[h.Level]; ok && h.Number < most {
+			v.add(int64(h.Number*ledger.TileWidth<<(8*h.Level))+1, BreakTile, "tile %d of level %d is missing", h.Number, h.Level)
+		}
+	}
+	if err := v.beyond(ctx); err != nil {
+		return err
+	}
+	orphans, err := v.store.orphans(ctx)
+	for _, o := range orphans {
+		v.add(0, BreakUnknown, "record %s has no entry", o)
+	}
+	slices.SortStableFunc(v.Breaks, func(a, b Break) int { return int(a.Sequence - b.Sequence) })
+	v.close()
+	return err
+}
+
+// uncovered tells the missing records that no later record says were pruned.
+func (v *verifier) uncovered() {
+	slices.SortFunc(v.Pruned, func(a, b gap) int { return int(a.From - b.From) })
+	for _, m := range v.Missing {
+		for _, p := range v.Pruned {
+			if p.From > m.From || p.To < m.From {
+				continue
+			}
+			m.From = p.To + 1
+		}
+		if m.From <= m.To {
+			v.rest(m)
+		}
+	}
+}
+
+// rest tells those of a missing range that are not pruned.
+func (v *verifier) rest(m gap) {
+	for m.From <= m.To {
+		end := m.To
+		for _, p := range v.Pruned {
+			if p.From > m.From && p.From <= end {
+				end = p.From - 1
+			}
+		}
+		v.add(m.From, BreakMissing, "records %d to %d are gone, and no record says that they were pruned", m.From, end)
+		m.From = end + 1
+		for _, p := range v.Pruned {
+			if p.From <= m.From && p.To >= m.From {
+				m.From = p.To + 1
+			}
+		}
+	}
+}
