@@ -155,3 +155,20 @@ func FuzzCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+func TestNotesFollowOneAnother(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, Ed25519)
+	a, b := checkpointOf(t, p, 3, Hash{3}).Note, checkpointOf(t, p, 4, Hash{4}).Note
+	for _, text := range []string{a + b, "\n" + a + "\n\n" + b + "\n"} {
+		if got := SplitNotes(text); len(got) != 2 || got[0] != a || got[1] != b {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := SplitNotes(" \n"); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	if got := SplitNotes("rubbish\n"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
