@@ -34,7 +34,8 @@ const events = [
   ['permission.check.denied', 'permission', 'denied', 'stack', 'dns'],
   ['tenancy.tenant.created', 'tenancy', 'success', 'tenant', 'Workshop'],
 ];
-const record = (sequence) => {
+/** One record of the audit trail, without its place in the chain. */
+export const record = (sequence) => {
   const [event, category, outcome, kind, name] = events[sequence % events.length];
   return {
     sequence, id: id(5000 + sequence), time: ago((4_312 - sequence) * 7), event, category,
@@ -74,18 +75,6 @@ const requests = (scenario) => [
   { id: id(62), reason: 'Quarterly drill', minutes: 15, requested_by: users[1], created_at: ago(40_000), approvals: [{ user: users[0], at: ago(39_998) }, { user: users[1], at: ago(39_997) }], needed: 2, status: 'ended', opened_at: ago(39_997), ends_at: ago(39_982), ended_at: ago(39_985) },
 ];
 
-function records({ query, scenario }) {
-  const from = Number(query.get('cursor') ?? 4312);
-  const wanted = ['event', 'outcome'].map((name) => [name, query.get(name)]);
-  const found = [];
-  let sequence = from;
-  for (; sequence > 0 && found.length < 50 && !scenario.empty; sequence--) {
-    const row = record(sequence);
-    if (wanted.every(([name, value]) => !value || row[name].includes(value)) && (!query.get('actor') || row.actor.name.toLowerCase().includes(query.get('actor').toLowerCase()))) found.push(row);
-  }
-  return page(found, sequence > 0 && found.length ? String(sequence) : null);
-}
-
 /** Everything but set-up and infrastructure. */
 export const routes = [
   ['GET', /^\/v1\/session$/, ({ scenario }) => signedIn && !scenario.signed_out && !scenario.setup ? [200, session(scenario)] : problem(401, 'unauthenticated', 'Sign in first.')],
@@ -111,11 +100,6 @@ export const routes = [
   ['DELETE', /^\/v1\/users\/([^/]+)\/roles\/([^/]+)$/, ({ params }) => { const user = users.find((each) => each.id === params[0]); user.roles = user.roles.filter((role) => role.id !== params[1]); return [204]; }],
   ['GET', /^\/v1\/roles$/, ({ scenario }) => page(scenario.empty ? [] : roles)],
   ['DELETE', /^\/v1\/roles\/([^/]+)$/, ({ params }) => { roles.splice(roles.findIndex((role) => role.id === params[0]), 1); return [204]; }],
-  ['GET', /^\/v1\/audit\/records$/, records],
-  ['GET', /^\/v1\/audit\/records\/(\d+)$/, ({ params }) => [200, record(Number(params[0]))]],
-  ['POST', /^\/v1\/audit\/verify$/, ({ scenario }) => [200, scenario.breakglass
-    ? { ok: false, checked: 4312, first: 1, last: 4312, head: hash(4312), breaks: [{ sequence: 3907, kind: 'hash_mismatch', detail: 'The stored record does not have the hash that record 3908 names.' }], duration_ms: 47 }
-    : { ok: true, checked: 4312, first: 1, last: 4312, head: hash(4312), breaks: [], duration_ms: 41 }]],
   ['GET', /^\/v1\/breakglass$/, ({ scenario }) => [200, { hsm: { state: scenario.empty ? 'none' : 'ready', reason: '', label: 'nimbus', key_type: 'EC P-256' }, active: scenario.breakglass ? breakglass : null, requests: scenario.empty ? [] : requests(scenario) }]],
   ['POST', /^\/v1\/breakglass\/requests$/, () => [201, {}]],
   ['POST', /^\/v1\/breakglass\/requests\/[^/]+\/approve$/, ({ body }) => body.password === 'wrong' ? problem(401, 'unauthenticated', 'The password is wrong. Try again.') : [200, {}]],

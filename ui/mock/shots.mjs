@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
 import { accessPages } from './shots-access.mjs';
+import { auditPages } from './shots-audit.mjs';
 import { infrastructurePages } from './shots-infrastructure.mjs';
 import { peoplePages } from './shots-people.mjs';
 
@@ -22,11 +23,6 @@ const pages = [
   { name: 'dashboard-breakglass', path: '/', scenario: { breakglass: true } },
   { name: 'palette', path: '/', act: (page) => page.keyboard.press('Control+k') },
   { name: 'shortcuts', path: '/', act: (page) => page.keyboard.press('?') },
-  { name: 'audit', path: '/audit' },
-  { name: 'audit-verified', path: '/audit', act: click('Verify the chain') },
-  { name: 'audit-broken', path: '/audit', scenario: { breakglass: true }, act: click('Verify the chain') },
-  { name: 'audit-none', path: '/audit?outcome=denied', scenario: { empty: true } },
-  { name: 'audit-record', path: '/audit/4308' },
   { name: 'break-glass', path: '/break-glass' },
   { name: 'break-glass-open', path: '/break-glass', scenario: { breakglass: true } },
   { name: 'break-glass-empty', path: '/break-glass', scenario: { empty: true } },
@@ -51,6 +47,7 @@ const pages = [
     scenario: { setup: true, setup_signed_in: true, setup_until: 'proxmox' },
     act: click('Appliance'),
   },
+  ...auditPages,
   ...infrastructurePages,
   ...peoplePages,
   ...accessPages,

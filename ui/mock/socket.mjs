@@ -2,6 +2,8 @@
 // polling, one namespace, heartbeats, acknowledged events, and what `broadcast` is given.
 const waiting = new Map();
 const queued = new Map();
+const feeds = new Map();
+const fed = new Map();
 
 function tell(sid, packet) {
   const response = waiting.get(sid);
@@ -22,10 +24,24 @@ async function receive(request, response, sid) {
   for await (const part of request) text += part;
   for (const packet of text.split('\x1e')) {
     if (packet.startsWith('40')) tell(sid, `40${JSON.stringify({ sid })}`);
+    const [, event] = /^42\["([^"]+)"/.exec(packet) ?? [];
+    if (feeds.has(event)) begin(sid, feeds.get(event));
+    if (event?.startsWith('audit:unwatch')) clearInterval(fed.get(sid));
     const asked = /^42(\d+)/.exec(packet);
     if (asked) tell(sid, `43${asked[1]}[{"ok":true}]`);
   }
   response.end('ok');
+}
+
+function begin(sid, { heard, every, make }) {
+  let turn = 0;
+  clearInterval(fed.get(sid));
+  fed.set(sid, setInterval(() => tell(sid, `42${JSON.stringify([heard, make(++turn)])}`), every).unref());
+}
+
+/** Sends what `make` makes, every so many milliseconds, to browsers that asked with `asked`. */
+export function feed(asked, heard, every, make) {
+  feeds.set(asked, { heard, every, make });
 }
 
 /** Tells every connected browser one event, as the appliance does. */

@@ -57,3 +57,8 @@ test('empty filters are left out of the address', () => {
   assert.equal(queryString({ q: '', actor: 'Ada & Co', cursor: null, limit: 50 }), '?actor=Ada+%26+Co&limit=50');
   assert.equal(queryString(), '');
 });
+
+test('a list repeats its name in the address', () => {
+  assert.equal(queryString({ event: ['identity', 'tenancy.tenant'], q: 'x' }), '?event=identity&event=tenancy.tenant&q=x');
+  assert.equal(queryString({ event: [] }), '');
+});

@@ -2,8 +2,8 @@ import { Injectable } from '@angular/core';
 
 import { Problem, offlineProblem, problemOf } from './problem';
 
-/** Query parameters; empty ones are left out. */
-export type Query = Readonly<Record<string, string | number | boolean | null | undefined>>;
+/** Query parameters; empty ones are left out, and a list repeats its name. */
+export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | null | undefined>>;
 
 /** One page of a list, see KeysetList. */
 export interface Page<T> {
@@ -128,7 +128,8 @@ export function isAbort(cause: unknown): boolean {
 export function queryString(query: Query = {}): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== '') params.set(name, String(value));
+    if (Array.isArray(value)) value.forEach((each) => params.append(name, String(each)));
+    else if (value !== null && value !== undefined && value !== '') params.set(name, String(value));
   }
   const text = params.toString();
   return text ? `?${text}` : '';

@@ -31,6 +31,14 @@ export type LinkState = 'off' | 'connecting' | 'online' | 'lost';
 
 type Listener = (event: LiveEvent) => void;
 
+interface Feed {
+  event: string;
+  end: string;
+  heard: string;
+  data: unknown;
+  listener: (sent: unknown) => void;
+}
+
 /** The one Socket.IO connection of this browser tab; its client is loaded after sign-in. */
 @Injectable({ providedIn: 'root' })
 export class Realtime {
@@ -38,6 +46,7 @@ export class Realtime {
   private wanted = false;
   private readonly listeners = new Map<LiveType, Set<Listener>>();
   private readonly watched = new Map<string, number>();
+  private readonly feeds = new Set<Feed>();
   private readonly link = signal<LinkState>('off');
   private readonly joins = signal(0);
 
@@ -85,6 +94,28 @@ export class Realtime {
     };
   }
 
+  /**
+   * Asks for a feed of its own with `event` and `data`, and calls `listener` for what is sent
+   * under `heard`. The returned function ends it. Survives reconnects; a feed asked for
+   * again replaces the one before.
+   */
+  feed<T>(ask: { event: string; end: string; heard: string }, data: unknown, listener: (sent: T) => void): () => void {
+    const feed = { ...ask, data, listener: listener as (sent: unknown) => void };
+    this.feeds.add(feed);
+    if (this.socket) this.join(this.socket, feed);
+    return () => {
+      this.feeds.delete(feed);
+      this.socket?.off(feed.heard, feed.listener);
+      this.socket?.emit(feed.end);
+    };
+  }
+
+  private join(socket: Socket, feed: Feed): void {
+    socket.off(feed.heard, feed.listener);
+    socket.on(feed.heard, feed.listener);
+    if (socket.connected) socket.emit(feed.event, feed.data);
+  }
+
   private unwatch(key: string): void {
     const users = (this.watched.get(key) ?? 1) - 1;
     if (users > 0) return void this.watched.set(key, users);
@@ -96,6 +127,7 @@ export class Realtime {
     let before = false;
     socket.on('connect', () => {
       for (const key of this.watched.keys()) socket.emit('watch', watchArgs(key));
+      for (const feed of this.feeds) this.join(socket, feed);
       this.link.set('online');
       if (before) this.joins.update((count) => count + 1);
       before = true;

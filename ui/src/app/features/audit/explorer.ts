@@ -1,34 +1,46 @@
-import { ChangeDetectionStrategy, Component, computed, effect, inject, input } from '@angular/core';
-import { FormControl, FormGroup, ReactiveFormsModule } from '@angular/forms';
-import { Router, RouterLink } from '@angular/router';
+import { Clipboard } from '@angular/cdk/clipboard';
+import { ChangeDetectionStrategy, Component, computed, inject, signal } from '@angular/core';
+import { toSignal } from '@angular/core/rxjs-interop';
+import { ActivatedRoute, Router, RouterLink } from '@angular/router';
 
-import { Field, FieldInput } from '@core/form/field';
+import { Api } from '@core/api/api';
+import { remote } from '@core/api/remote';
+import { action } from '@core/feedback/action';
+import { Toasts } from '@core/feedback/toasts';
+import { Icon } from '@core/icon/icon';
 import { keysetList } from '@core/list/keyset-list';
 import { ListFrame } from '@core/list/list-frame';
-import { Badge } from '@core/page/badge';
 import { EmptyState } from '@core/page/empty-state';
 import { PageHeader } from '@core/page/page-header';
-import { Time } from '@core/time/time';
+import { Session } from '@core/session/session';
 
-import { AuditRecord, outcomeTone } from './record';
-import { Verify } from './verify';
+import { AuditTabs } from './audit-tabs';
+import { spanOf } from './buckets';
+import { Facets } from './facets';
+import { AuditFilter, countOf, filterOf, paramsOf, queryOf } from './filter';
+import { FilterBar } from './filter-bar';
+import { Histogram } from './histogram';
+import { AuditRecord, Bucket } from './record';
+import { RecordGrid } from './record-grid';
+import { SavedQueries } from './saved-queries';
 
-const filters = ['q', 'actor', 'event', 'outcome', 'target', 'from', 'to'] as const;
+const denseKey = 'nimbus.audit.dense';
 
 /** The audit chain of the active tenant, newest first. The filters live in the address. */
 @Component({
   selector: 'nb-audit-explorer',
   imports: [
-    Badge,
+    AuditTabs,
     EmptyState,
-    Field,
-    FieldInput,
+    Facets,
+    FilterBar,
+    Histogram,
+    Icon,
     ListFrame,
     PageHeader,
-    ReactiveFormsModule,
+    RecordGrid,
     RouterLink,
-    Time,
-    Verify,
+    SavedQueries,
   ],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './explorer.html',
@@ -36,62 +48,71 @@ const filters = ['q', 'actor', 'event', 'outcome', 'target', 'from', 'to'] as co
 })
 export class AuditExplorer {
   private readonly router = inject(Router);
+  private readonly api = inject(Api);
+  private readonly toasts = inject(Toasts);
+  private readonly clipboard = inject(Clipboard);
+  private readonly session = inject(Session);
+  private readonly route = inject(ActivatedRoute);
+  private readonly params = toSignal(this.route.queryParamMap, { initialValue: this.route.snapshot.queryParamMap });
 
-  readonly q = input<string>();
-  readonly actor = input<string>();
-  readonly event = input<string>();
-  readonly outcome = input<string>();
-  readonly target = input<string>();
-  /** First moment, as the browser's local `2026-11-23T09:30`. */
-  readonly from = input<string>();
-  /** Last moment, likewise. */
-  readonly to = input<string>();
-
-  private readonly asked = computed(() => ({
-    q: this.q() ?? '',
-    actor: this.actor() ?? '',
-    event: this.event() ?? '',
-    outcome: this.outcome() ?? '',
-    target: this.target() ?? '',
-    from: this.from() ?? '',
-    to: this.to() ?? '',
-  }));
-  protected readonly filtered = computed(() => Object.values(this.asked()).some(Boolean));
-  protected readonly list = keysetList<AuditRecord>('/audit/records', () => {
-    const asked = this.asked();
-    return { ...asked, from: utc(asked.from), to: utc(asked.to) };
+  protected readonly filter = computed(() => filterOf(this.params()));
+  protected readonly filtered = computed(() => countOf(this.filter()) > 0);
+  // A preset ends at the moment it was chosen: all parts of the page ask for the same time.
+  private readonly asked = computed(() => ({ query: queryOf(this.filter(), Date.now()), at: Date.now() }));
+  protected readonly query = computed(() => this.asked().query);
+  protected readonly span = computed(() => {
+    const { query, at } = this.asked();
+    return spanOf(query['from'] as string | undefined, query['to'] as string | undefined, at);
   });
-  protected readonly form = new FormGroup({
-    q: text(),
-    actor: text(),
-    event: text(),
-    outcome: text(),
-    target: text(),
-    from: text(),
-    to: text(),
+  protected readonly list = keysetList<AuditRecord>('/audit/records', () => ({ ...this.query(), limit: 100 }));
+  protected readonly timeline = remote<{ buckets: Bucket[] }>(() => {
+    const { from, to, bucket } = this.span();
+    const times = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+    return { path: '/audit/timeline', query: { ...this.query(), ...times, bucket } };
   });
-  protected readonly tone = outcomeTone;
+  protected readonly buckets = computed(() => this.timeline.value()?.buckets ?? []);
+  protected readonly dense = signal(localStorage.getItem(denseKey) === 'on');
+  protected readonly mayExport = computed(() => this.session.can('audit:export:create'));
+  protected readonly exporting = action('toast');
 
-  constructor() {
-    effect(() => this.form.setValue(this.asked()));
+  protected show(filter: AuditFilter): void {
+    void this.router.navigate([], { queryParams: paramsOf(filter) });
   }
 
-  protected apply(): void {
-    const values = this.form.getRawValue();
-    const queryParams = Object.fromEntries(filters.map((name) => [name, values[name] || null]));
-    void this.router.navigate([], { queryParams });
+  protected add(field: keyof AuditFilter, value: string): void {
+    const filter = this.filter();
+    const event = field === 'event' ? [...new Set([...filter.event, value])] : filter.event;
+    this.show({ ...filter, ...(field === 'event' ? {} : { [field]: value }), event });
   }
 
-  protected clear(): void {
-    void this.router.navigate([], { queryParams: {} });
+  protected narrow(range: { from: string; to: string }): void {
+    this.show({ ...this.filter(), ...range, last: '' });
   }
-}
 
-function text(): FormControl<string> {
-  return new FormControl('', { nonNullable: true });
-}
+  protected tighten(): void {
+    this.dense.update((dense) => !dense);
+    localStorage.setItem(denseKey, this.dense() ? 'on' : 'off');
+  }
 
-function utc(local: string): string {
-  const at = new Date(local);
-  return local && !Number.isNaN(at.getTime()) ? at.toISOString() : '';
+  protected copyLink(): void {
+    const params = paramsOf({ ...this.filter(), ...this.fixed() });
+    const tree = this.router.createUrlTree([], { relativeTo: this.route, queryParams: params });
+    this.clipboard.copy(location.origin + this.router.serializeUrl(tree));
+    this.toasts.done($localize`The link is copied. Its times are fixed, so that it shows the same records tomorrow.`);
+  }
+
+  protected export(format: 'jsonl' | 'csv'): Promise<boolean> {
+    return this.exporting.run(async () => {
+      await this.api.post('/audit/exports', { format, filter: this.query(), include_archive: true });
+      await this.router.navigate(['/audit/exports']);
+    });
+  }
+
+  // A link that says "last 24 hours" shows other records tomorrow.
+  private fixed(): Partial<AuditFilter> {
+    const { last } = this.filter();
+    if (!last) return {};
+    const { from, to } = this.span();
+    return { last: '', from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+  }
 }
