@@ -39,7 +39,7 @@ export const record = (sequence) => {
   const [event, category, outcome, kind, name] = events[sequence % events.length];
   return {
     sequence, id: id(5000 + sequence), time: ago((4_312 - sequence) * 7), event, category,
-    priority: outcome === 'success' ? 'normal' : 'high', outcome,
+    priority: outcome === 'success' ? 'info' : 'warning', outcome,
     actor: actors[outcome === 'failure' ? 3 : sequence % 3],
     target: { kind, id: id(700 + (sequence % 9)), name },
     address: sequence % 3 ? '192.168.1.23' : '10.8.0.4', request_id: id(8000 + sequence),

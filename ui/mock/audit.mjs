@@ -45,7 +45,7 @@ const vkey = `${origin}+${keyID.toString('hex')}+${Buffer.concat([Buffer.of(2), 
 const headText = `${origin}\n${covered}\n${root(0, covered).toString('base64')}\n`;
 const checkpoint = `${headText}\n— ${origin} ${Buffer.concat([keyID, sign('sha256', Buffer.from(headText), privateKey)]).toString('base64')}\n`;
 
-const ranks = ['debug', 'low', 'normal', 'high', 'critical'];
+const ranks = ['debug', 'info', 'notice', 'warning', 'error', 'critical'];
 
 function matches(record, query) {
   const is = (name, value) => !query.get(name) || value === query.get(name);
@@ -127,8 +127,8 @@ const exports = [
   { id: id(93), state: 'failed', format: 'csv', filter: { outcome: 'denied' }, records: 12, total: 90, bytes: 0, sha256: '', created_by: { id: id(11), name: 'Ada Berger' }, created_at: ago(4000), expires_at: null, error: 'The disk of the data directory is full. Make room, then start the export again.' },
 ];
 
-const catalogue = counted(records, (record) => record.event).map(({ value }) => ({ code: value, category: value.split('.')[0], priority: 'normal', description: `Something was recorded as ${value}.` }));
-feed('audit:watch', 'audit.recorded', 700, (turn) => ({ records: [listed({ ...records[(turn * 7) % total], sequence: total + turn, time: ago(0), priority: ranks[1 + (turn % 4)] })], lost: turn % 9 === 8 ? 14 : 0 }));
+const catalogue = counted(records, (record) => record.event).map(({ value }) => ({ code: value, category: value.split('.')[0], priority: 'info', description: `Something was recorded as ${value}.` }));
+feed('audit:watch', 'audit.recorded', 700, (turn) => ({ records: [listed({ ...records[(turn * 7) % total], sequence: total + turn, time: ago(0), priority: ranks[turn % 6] })], lost: turn % 9 === 8 ? 14 : 0 }));
 
 export const routes = [
   ['GET', /^\/v1\/audit\/records$/, list],

@@ -5,13 +5,15 @@ import { remote } from '@core/api/remote';
 import { AuditFilter, FilterQuery } from './filter';
 import { FacetValue } from './record';
 
-type Field = 'event' | 'actor' | 'outcome' | 'category' | 'address';
+type Field = 'event' | 'actor' | 'outcome' | 'category' | 'priority' | 'target_kind' | 'address';
 
 const groups: readonly { name: string; field: Field; label: string }[] = [
   { name: 'outcomes', field: 'outcome', label: $localize`Outcome` },
   { name: 'categories', field: 'category', label: $localize`Category` },
   { name: 'events', field: 'event', label: $localize`Event` },
+  { name: 'priorities', field: 'priority', label: $localize`Priority` },
   { name: 'actors', field: 'actor', label: $localize`Who` },
+  { name: 'target_kinds', field: 'target_kind', label: $localize`Kind of resource` },
   { name: 'addresses', field: 'address', label: $localize`Address` },
 ];
 
@@ -37,6 +39,10 @@ const groups: readonly { name: string; field: Field; label: string }[] = [
     } @empty {
       @if (facets.problem()) {
         <p class="small-text soft" i18n>The most frequent values could not be counted.</p>
+      } @else if (facets.loading()) {
+        <p class="small-text soft" i18n>Counting …</p>
+      } @else {
+        <p class="small-text soft" i18n>Nothing to count.</p>
       }
     }
   `,
@@ -81,14 +87,18 @@ export class Facets {
 
   protected readonly label = $localize`Most frequent values`;
   protected readonly narrow = matchMedia('(max-width: 1100px)').matches;
-  protected readonly facets = remote<Record<string, FacetValue[] | undefined>>(() => ({
+  protected readonly facets = remote<Record<string, FacetValue[] | number | boolean | undefined>>(() => ({
     path: '/audit/facets',
     query: this.query(),
   }));
   protected readonly shown = computed(() => {
     const answer = this.facets.value() ?? {};
     return groups
-      .map((group) => ({ ...group, values: (answer[group.name] ?? []).filter((each) => each.value).slice(0, 8) }))
+      .map((group) => ({ ...group, values: valuesOf(answer[group.name]) }))
       .filter((group) => group.values.length > 0);
   });
+}
+
+function valuesOf(values: FacetValue[] | number | boolean | undefined): FacetValue[] {
+  return Array.isArray(values) ? values.filter((each) => each.value).slice(0, 8) : [];
 }

@@ -10,7 +10,7 @@ test('a filter survives the way through the address', () => {
     ...noFilter(),
     q: '"web cluster" -dns',
     event: ['identity', 'deployment.stack.updated'],
-    priority: 'high',
+    priority: 'warning',
     outcome: 'denied',
     actor: 'ada',
     target_kind: 'stack',

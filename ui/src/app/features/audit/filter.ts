@@ -40,7 +40,7 @@ const texts = [
 ] as const satisfies readonly (keyof AuditFilter)[];
 
 /** The priorities, the lowest first. */
-export const priorities = ['debug', 'low', 'normal', 'high', 'critical'] as const;
+export const priorities = ['debug', 'info', 'notice', 'warning', 'error', 'critical'] as const;
 
 /** How long the presets reach back, in milliseconds. */
 export const presets: Readonly<Record<string, number>> = {

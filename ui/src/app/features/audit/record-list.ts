@@ -5,7 +5,7 @@ import { Badge } from '@core/page/badge';
 import { Time } from '@core/time/time';
 
 import { DiffView } from './diff-view';
-import { AuditRecord, outcomeTone, targetName } from './record';
+import { AuditRecord, isUrgent, outcomeTone, targetName } from './record';
 
 /** Records one below the other along a line, optionally with what they changed. */
 @Component({
@@ -15,11 +15,11 @@ import { AuditRecord, outcomeTone, targetName } from './record';
   template: `
     <ol>
       @for (record of records(); track record.sequence) {
-        <li [class.high]="record.priority === 'high'" [class.critical]="record.priority === 'critical'">
+        <li [class]="'priority-' + record.priority">
           <p class="row">
             <a [routerLink]="['/audit', record.sequence]" class="mono">{{ record.event }}</a>
             <nb-badge [tone]="tone(record.outcome)" [bare]="true">{{ record.outcome }}</nb-badge>
-            @if (record.priority === 'high' || record.priority === 'critical') { <span class="small-text soft">{{ record.priority }}</span> }
+            @if (urgent(record.priority)) { <span class="small-text soft">{{ record.priority }}</span> }
           </p>
           <p class="small-text soft">
             <nb-time [at]="record.time" /> · {{ record.actor.name }}
@@ -56,10 +56,11 @@ import { AuditRecord, outcomeTone, targetName } from './record';
       border-radius: 50%;
       background: var(--accent);
     }
-    li.high::before {
+    li.priority-warning::before {
       background: var(--warn);
     }
-    li.critical::before {
+    li.priority-error::before,
+    li.priority-critical::before {
       background: var(--bad);
     }
     a {
@@ -82,5 +83,6 @@ export class RecordList {
   readonly records = input.required<readonly AuditRecord[]>();
   readonly withChanges = input(false);
   protected readonly tone = outcomeTone;
+  protected readonly urgent = isUrgent;
   protected readonly called = targetName;
 }

@@ -154,8 +154,13 @@ export function outcomeTone(outcome: string): Tone {
 
 /** The colour of a priority. */
 export function priorityTone(priority: string): Tone {
-  if (priority === 'critical') return 'bad';
-  return priority === 'high' ? 'warn' : 'plain';
+  if (priority === 'critical' || priority === 'error') return 'bad';
+  return priority === 'warning' ? 'warn' : 'plain';
+}
+
+/** Whether a priority stands out from what happens every day. */
+export function isUrgent(priority: string): boolean {
+  return priorityTone(priority) !== 'plain';
 }
 
 /** How the target of a record is called. */
