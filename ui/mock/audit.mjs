@@ -122,9 +122,9 @@ const queries = [
   { id: id(82), name: 'Changes of stacks', filter: { event: ['deployment.stack'] }, shared: false, owner: { id: id(11), name: 'Ada Berger' }, created_at: ago(900) },
 ];
 const exports = [
-  { id: id(91), state: 'running', format: 'jsonl', filter: { event: ['identity'] }, records: 1_240_000, total: 2_600_000, bytes: 410_000_000, sha256: '', created_by: { id: id(11), name: 'Ada Berger' }, created_at: ago(1), expires_at: null, error: '' },
-  { id: id(92), state: 'done', format: 'jsonl', filter: null, records: 4300, total: 4300, bytes: 3_400_000, sha256: sha('x').toString('hex'), created_by: { id: id(12), name: 'Jonas Weiß' }, created_at: ago(800), expires_at: ago(-9000), error: '' },
-  { id: id(93), state: 'failed', format: 'csv', filter: { outcome: 'denied' }, records: 12, total: 90, bytes: 0, sha256: '', created_by: { id: id(11), name: 'Ada Berger' }, created_at: ago(4000), expires_at: null, error: 'The disk of the data directory is full. Make room, then start the export again.' },
+  { id: id(91), state: 'running', format: 'jsonl', filter: { event: ['identity'] }, records: 240_000, position: 1_240_000, total: 2_600_000, bytes: 410_000_000, sha256: '', created_by: id(11), creator: 'Ada Berger', created_at: ago(1), expires_at: null, error: '' },
+  { id: id(92), state: 'done', format: 'jsonl', filter: null, records: 4300, position: 4300, total: 4300, bytes: 3_400_000, sha256: sha('x').toString('hex'), created_by: id(12), creator: 'Jonas Weiß', created_at: ago(800), expires_at: ago(-9000), error: '' },
+  { id: id(93), state: 'failed', format: 'csv', filter: { outcome: 'denied' }, records: 12, position: 45, total: 90, bytes: 0, sha256: '', created_by: id(11), creator: 'Ada Berger', created_at: ago(4000), expires_at: null, error: 'The disk of the data directory is full. Make room, then start the export again.' },
 ];
 
 const catalogue = counted(records, (record) => record.event).map(({ value }) => ({ code: value, category: value.split('.')[0], priority: 'info', description: `Something was recorded as ${value}.` }));
@@ -155,6 +155,6 @@ export const routes = [
   ['POST', /^\/v1\/audit\/queries$/, ({ body }) => { queries.push({ id: id(83 + queries.length), owner: { id: id(11), name: 'Ada Berger' }, created_at: ago(0), ...body }); return [201, queries.at(-1)]; }],
   ['DELETE', /^\/v1\/audit\/queries\/([^/]+)$/, ({ params }) => { queries.splice(queries.findIndex((each) => each.id === params[0]), 1); return [204]; }],
   ['GET', /^\/v1\/audit\/exports$/, ({ scenario }) => page(scenario.empty ? [] : exports)],
-  ['POST', /^\/v1\/audit\/exports$/, ({ body }) => { exports.unshift({ ...exports[0], id: id(94 + exports.length), state: 'running', records: 0, bytes: 0, created_at: ago(0), format: body.format, filter: body.filter }); return [202, { id: exports[0].id }]; }],
+  ['POST', /^\/v1\/audit\/exports$/, ({ body }) => { exports.unshift({ ...exports[0], id: id(94 + exports.length), state: 'running', records: 0, position: 0, bytes: 0, created_at: ago(0), format: body.format, filter: body.filter }); return [202, { id: exports[0].id }]; }],
   ['DELETE', /^\/v1\/audit\/exports\/([^/]+)$/, ({ params }) => { const at = exports.findIndex((each) => each.id === params[0]); if (exports[at].state === 'running') exports[at].state = 'cancelled'; else exports.splice(at, 1); return [204]; }],
 ];

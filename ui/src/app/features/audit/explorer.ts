@@ -103,7 +103,7 @@ export class AuditExplorer {
 
   protected export(format: 'jsonl' | 'csv'): Promise<boolean> {
     return this.exporting.run(async () => {
-      await this.api.post('/audit/exports', { format, filter: this.query(), include_archive: true });
+      await this.api.post('/audit/exports', { format, filter: this.query() });
       await this.router.navigate(['/audit/exports']);
     });
   }

@@ -17,7 +17,7 @@ import { Session } from '@core/session/session';
 import { Time } from '@core/time/time';
 
 import { AuditTabs } from './audit-tabs';
-import { AuditExport, nameOf } from './record';
+import { AuditExport } from './record';
 import { rereadWhile } from './reread';
 
 const tones: Record<AuditExport['state'], Tone> = { running: 'busy', done: 'good', failed: 'bad', cancelled: 'plain' };
@@ -47,7 +47,6 @@ export class ExportsPage {
   protected readonly removing = action('toast');
   protected readonly tones = tones;
   protected readonly words = words;
-  protected readonly by = nameOf;
   protected readonly command = 'nimbus-verify --key audit.vkey audit-export.jsonl';
 
   constructor() {
@@ -55,12 +54,12 @@ export class ExportsPage {
   }
 
   protected async start(format: 'jsonl' | 'csv'): Promise<void> {
-    await this.starting.run(() => this.api.post('/audit/exports', { format, filter: {}, include_archive: true }));
+    await this.starting.run(() => this.api.post('/audit/exports', { format, filter: {} }));
     await this.list.reload();
   }
 
   protected share(each: AuditExport): number {
-    return each.total > 0 ? Math.min(100, Math.floor((each.records * 100) / each.total)) : 0;
+    return each.total > 0 ? Math.min(100, Math.floor((each.position * 100) / each.total)) : 0;
   }
 
   protected wanted(each: AuditExport): string {

@@ -28,7 +28,7 @@ test('an empty filter has an empty address and query', () => {
 });
 
 test('what an address says wrongly is left out', () => {
-  const filter = filterOf(convertToParamMap({ from: 'yesterday', last: '5y', event: ['a', 'a', ' '] }));
+  const filter = filterOf(convertToParamMap({ from: 'yesterday', last: '5y', priority: 'loud', outcome: 'maybe', event: ['a', 'a', ' '] }));
   assert.deepEqual(filter, { ...noFilter(), event: ['a'] });
 });
 

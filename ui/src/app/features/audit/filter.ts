@@ -42,6 +42,8 @@ const texts = [
 /** The priorities, the lowest first. */
 export const priorities = ['debug', 'info', 'notice', 'warning', 'error', 'critical'] as const;
 
+const outcomes = ['success', 'failure', 'denied'] as const;
+
 /** How long the presets reach back, in milliseconds. */
 export const presets: Readonly<Record<string, number>> = {
   '1h': 3_600_000,
@@ -60,6 +62,8 @@ export function filterOf(params: ParamMap): AuditFilter {
   const filter = noFilter();
   for (const name of texts) filter[name] = params.get(name)?.trim() ?? '';
   filter.event = [...new Set(params.getAll('event').map((code) => code.trim()))].filter(Boolean);
+  if (!priorities.some((known) => known === filter.priority)) filter.priority = '';
+  if (!outcomes.some((known) => known === filter.outcome)) filter.outcome = '';
   if (!presets[filter.last]) filter.last = '';
   if (filter.last) filter.from = filter.to = '';
   filter.from = moment(filter.from);

@@ -113,7 +113,7 @@ export interface SavedQuery {
   name: string;
   filter: Record<string, unknown>;
   shared: boolean;
-  owner: { id: string; name: string } | string;
+  owner: { id: string; name: string };
   created_at: string;
 }
 
@@ -124,10 +124,13 @@ export interface AuditExport {
   format: 'jsonl' | 'csv';
   filter: Record<string, unknown> | null;
   records: number;
+  /** The last record that was looked at, of total. */
+  position: number;
   total: number;
   bytes: number;
   sha256: string;
-  created_by: { id: string; name: string } | string;
+  created_by: string;
+  creator: string;
   created_at: string;
   expires_at: string | null;
   error: string;
@@ -166,9 +169,4 @@ export function isUrgent(priority: string): boolean {
 /** How the target of a record is called. */
 export function targetName(record: AuditRecord): string {
   return record.target?.name || record.target_name || record.target?.id || '';
-}
-
-/** The name of whoever is given as an object or as a text. */
-export function nameOf(who: { name: string } | string): string {
-  return typeof who === 'string' ? who : who.name;
 }

@@ -10,7 +10,7 @@ import { Icon } from '@core/icon/icon';
 import { Session } from '@core/session/session';
 
 import { AuditFilter, countOf, filterFrom, paramsOf } from './filter';
-import { SavedQuery, nameOf } from './record';
+import { SavedQuery } from './record';
 
 /** Filters that were kept under a name: one's own, and those shared with the tenant. */
 @Component({
@@ -90,12 +90,11 @@ export class SavedQueries {
   protected readonly read = filterFrom;
 
   protected mine(query: SavedQuery): boolean {
-    const me = this.session.current()?.user;
-    return typeof query.owner === 'string' ? query.owner === me?.id : query.owner.id === me?.id;
+    return query.owner.id === this.session.current()?.user.id;
   }
 
   protected hint(query: SavedQuery): string {
-    return query.shared ? $localize`Shared by ${nameOf(query.owner)}` : $localize`Only you see it`;
+    return query.shared ? $localize`Shared by ${query.owner.name}` : $localize`Only you see it`;
   }
 
   protected removes(query: SavedQuery): string {
