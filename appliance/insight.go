@@ -83,7 +83,7 @@ func (a *Appliance) posture(ctx context.Context, c *Core, t id.ID) (audit.Postur
 	}
 	p := audit.Posture{
 		MFARequiredFor: set.MFA.RequiredFor, ApprovalPolicy: string(set.ApprovalPolicy), PasswordLength: set.Password.MinLength,
-		BreachedCheck: set.Password.BreachedCheck, IdleMinutes: set.Session.IdleMinutes, RootKey: "file",
+		BreachedCheck: set.Password.BreachedCheck, RootKey: "file",
 	}
 	if a.settings.Load().HSM.Module != "" {
 		p.RootKey = "hsm"

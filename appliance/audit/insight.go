@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"time"
 
 	"nimbus/appliance/id"
 )
@@ -15,6 +14,7 @@ var _ = Declare(
 	EventType{Code: "audit.anomaly.reopened", Priority: Notice, Description: "a finding was opened again"},
 	EventType{Code: "audit.anomaly.rules-updated", Priority: Warning, Description: "with before and after"},
 	EventType{Code: "audit.anomaly.run-requested", Description: "a person had the rules applied at once"},
+	EventType{Code: "audit.report.created", Priority: Notice, Description: "somebody made a compliance report; recorded before its first byte"},
 )
 
 // Insight is what anomaly detection and compliance ask of the domains above.
@@ -48,18 +48,5 @@ type Posture struct {
 	ApprovalPolicy string // second_person or confirm_self
 	PasswordLength int
 	BreachedCheck  bool
-	IdleMinutes    int
 	RootKey        string // hsm or file
-	MailReady      bool
-}
-
-// Proof is how much of a chain is signed, published and verified.
-type Proof struct {
-	Records      int64
-	Checkpointed int64 // records below the newest signed head
-	Published    int64 // records below the newest head that reached a place
-	SignedAt     time.Time
-	PublishedAt  time.Time
-	KeyKind      string // hsm, file or none
-	Note         string // of the newest signed head
 }

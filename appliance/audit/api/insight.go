@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"nimbus/appliance/audit"
@@ -21,6 +22,10 @@ func registerInsight(a *web.API, h handlers) {
 		Summary: "List anomalies, newest first", Permission: audit.ReadAnomalies}, h.anomalies)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/anomalies/run", Tag: tag, Status: http.StatusAccepted,
 		Summary: "Look for anomalies now", Permission: audit.UpdateAnomalies}, h.runAnomalies)
+	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/compliance", Tag: tag,
+		Summary: "Read the compliance dashboard", Description: "The last thirty days when no period is given.", Permission: audit.ReadReports}, h.compliance)
+	web.HandleDownload(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/compliance/reports/{report}", Tag: tag,
+		Summary: "Make a compliance report", Description: "The last part is a kind of report and its format, such as break-glass.html or failed-sign-ins.csv.", Permission: audit.ReadReports}, h.report)
 	for verb, to := range map[string]struct {
 		state   audit.AnomalyState
 		summary string
@@ -134,4 +139,25 @@ type started struct {
 func (h handlers) runAnomalies(ctx context.Context, _ *web.None) (started, error) {
 	err := h.RunAnomalies(ctx)
 	return started{err == nil}, err
+}
+
+type periodInput struct {
+	From time.Time `query:"from"`
+	To   time.Time `query:"to"`
+}
+
+func (h handlers) compliance(ctx context.Context, in *periodInput) (audit.Dashboard, error) {
+	return h.Compliance(ctx, audit.Period{From: in.From, To: in.To})
+}
+
+type reportInput struct {
+	Report string    `path:"report" example:"break-glass.html"`
+	From   time.Time `query:"from"`
+	To     time.Time `query:"to"`
+}
+
+func (h handlers) report(ctx context.Context, in *reportInput) (web.Download, error) {
+	kind, format, _ := strings.Cut(in.Report, ".")
+	r, err := h.Report(ctx, kind, format, audit.Period{From: in.From, To: in.To})
+	return web.Download{ContentType: r.ContentType, Filename: r.Filename, Write: r.Write}, err
 }
