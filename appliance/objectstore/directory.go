@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"nimbus/appliance/fault"
 )
@@ -45,6 +46,23 @@ func (d directory) fail(key string, err error) error {
 	return fault.Wrap(fault.Unavailable, err, "The object %s in the directory %s cannot be used. Check its rights and its free space.", key, d.path)
 }
 
+const (
+	partPrefix = ".part-"
+	partAge    = 24 * time.Hour // no put takes longer
+)
+
+// sweep removes what puts left in a directory when they were killed. What
+// cannot be removed is tried again by the next put.
+func sweep(root *os.Root, dir string) {
+	entries, _ := fs.ReadDir(root.FS(), dir)
+	for _, e := range entries {
+		stat, err := e.Info()
+		if err == nil && e.Type().IsRegular() && strings.HasPrefix(e.Name(), partPrefix) && time.Since(stat.ModTime()) > partAge {
+			_ = root.Remove(path.Join(dir, e.Name()))
+		}
+	}
+}
+
 // Put writes beside the object, syncs and renames.
 func (d directory) Put(ctx context.Context, key string, r io.Reader) (Info, error) {
 	if err := checkKey(key); err != nil {
@@ -58,7 +76,8 @@ func (d directory) Put(ctx context.Context, key string, r io.Reader) (Info, erro
 	if err := root.MkdirAll(path.Dir(key), 0o750); err != nil {
 		return Info{}, d.fail(key, err)
 	}
-	part := path.Join(path.Dir(key), ".part-"+rand.Text())
+	sweep(root, path.Dir(key))
+	part := path.Join(path.Dir(key), partPrefix+rand.Text())
 	info, err := write(ctx, root, part, r)
 	if err == nil {
 		err = root.Rename(part, key)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nimbus/appliance/fault"
 )
@@ -197,6 +198,28 @@ func TestDirectoryThatIsGoneIsNotMadeAnew(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the directory was made")
+	}
+}
+
+func TestDirectoryRemovesWhatKilledPutsLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := Open(Config{Kind: Directory, Path: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, fresh := filepath.Join(dir, partPrefix+"old"), filepath.Join(dir, partPrefix+"fresh")
+	past := time.Now().Add(-partAge - time.Minute)
+	if err := errors.Join(os.WriteFile(old, nil, 0o600), os.WriteFile(fresh, nil, 0o600), os.Chtimes(old, past, past)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), "a", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	_, gone := os.Stat(old)
+	_, kept := os.Stat(fresh)
+	if !errors.Is(gone, os.ErrNotExist) || kept != nil {
+		t.Errorf("the old part: %v, the fresh one: %v", gone, kept)
 	}
 }
 
