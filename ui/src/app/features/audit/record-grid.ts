@@ -1,5 +1,5 @@
 import { CdkVirtualScrollViewport, ScrollingModule } from '@angular/cdk/scrolling';
-import { ChangeDetectionStrategy, Component, computed, inject, input, signal, viewChild } from '@angular/core';
+import { ChangeDetectionStrategy, Component, DestroyRef, afterNextRender, computed, inject, input, signal, viewChild } from '@angular/core';
 import { Router, RouterLink } from '@angular/router';
 
 import { KeysetList } from '@core/list/keyset-list';
@@ -44,6 +44,13 @@ export class RecordGrid {
   protected readonly urgent = isUrgent;
   protected readonly called = targetName;
   protected readonly trackSequence = (_: number, record: AuditRecord): number => record.sequence;
+
+  constructor() {
+    // The grid may be made before it has its height: it is measured again whenever that changes.
+    const measured = new ResizeObserver(() => this.viewport().checkViewportSize());
+    afterNextRender(() => measured.observe(this.viewport().elementRef.nativeElement));
+    inject(DestroyRef).onDestroy(() => measured.disconnect());
+  }
 
   protected scrolled(first: number): void {
     this.first.set(first);
