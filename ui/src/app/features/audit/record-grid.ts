@@ -8,6 +8,7 @@ import { Time } from '@core/time/time';
 
 import { AuditRecord, isUrgent, outcomeTone, priorityTone, targetName } from './record';
 
+const tries = 10; // frames that a row may take to be drawn
 const ahead = 30; // rows from the end at which the next page is asked for
 
 /**
@@ -32,6 +33,7 @@ export class RecordGrid {
 
   protected readonly height = computed(() => (this.narrow ? 60 : this.dense() ? 30 : 42));
   protected readonly active = signal(0);
+  private moving = false;
   private readonly first = signal(0);
   private readonly shown = computed(() => Math.ceil(620 / this.height()));
   /** The one row that Tab reaches: the active one, or the first in sight. */
@@ -59,10 +61,15 @@ export class RecordGrid {
     if (near && list.hasMore() && !list.loadingMore() && !list.loading() && !list.problem()) void list.more();
   }
 
+  // Focus follows the active row while keys move it, and leads it otherwise.
+  protected focused(at: number): void {
+    if (!this.moving) this.active.set(at);
+  }
+
   protected press(event: KeyboardEvent): void {
     const last = this.list().items().length - 1;
     const page = this.shown() - 2;
-    const from = this.reached();
+    const from = this.moving ? this.active() : this.reached();
     const to: Record<string, number> = {
       ArrowDown: from + 1,
       j: from + 1,
@@ -96,9 +103,16 @@ export class RecordGrid {
     const [above, below] = [at * this.height(), (at + 1) * this.height()];
     if (above < top) viewport.scrollToOffset(above);
     else if (below > top + size) viewport.scrollToOffset(below - size);
-    // The row may only now come into the page.
-    requestAnimationFrame(() =>
-      viewport.elementRef.nativeElement.querySelector<HTMLElement>(`[data-row="${at}"] a`)?.focus({ preventScroll: true }),
-    );
+    this.moving = true;
+    requestAnimationFrame(() => this.focusActive(tries));
+  }
+
+  // The row comes into the page some frames after the grid was scrolled there.
+  private focusActive(left: number): void {
+    const row = `[data-row="${this.active()}"] a`;
+    const link = this.viewport().elementRef.nativeElement.querySelector<HTMLElement>(row);
+    if (!link && left > 0) return void requestAnimationFrame(() => this.focusActive(left - 1));
+    link?.focus({ preventScroll: true });
+    this.moving = false;
   }
 }
