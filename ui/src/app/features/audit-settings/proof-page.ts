@@ -47,6 +47,10 @@ export class ProofPage {
   protected readonly signerWord = signerWord;
   protected readonly reachOf = reachOf;
 
+  protected keyLabel(key: SigningKey): string {
+    return $localize`Public key ${key.vkey.slice(-12)}`;
+  }
+
   protected open(checkpoint: Checkpoint): void {
     void this.dialogs.open<void, Checkpoint>(CheckpointDialog, checkpoint, { wide: true });
   }

@@ -106,8 +106,8 @@ export class DayChart {
   protected readonly highest = computed(() => worstDay(this.days())?.count ?? 0);
   protected readonly summary = computed(() => {
     const worst = worstDay(this.days());
-    if (!worst) return $localize`${this.label()}: none on any day`;
-    return $localize`${this.label()}: most on ${this.name(worst.day)} with ${worst.count}`;
+    if (!worst) return $localize`${this.label()}:label:: none on any day`;
+    return $localize`${this.label()}:label:: most on ${this.name(worst.day)}:day: with ${worst.count}`;
   });
 
   protected name(day: string | undefined): string {
