@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 import { routes as applianceRoutes } from './appliance.mjs';
 import { routes as auditRoutes } from './audit.mjs';
+import { routes as lifeRoutes } from './audit-life.mjs';
+import { routes as watchRoutes } from './audit-watch.mjs';
 import { routes as infrastructureRoutes } from './infrastructure.mjs';
 import { routes as peopleRoutes } from './people.mjs';
 import { routes as permissionRoutes } from './permissions.mjs';
@@ -21,7 +23,7 @@ import { routes as tenancyRoutes } from './tenancy.mjs';
 const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
 const port = Number(process.env.PORT ?? 4300);
 const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false, refused: false, step_up: false, second_factor: false, enrol: false, elsewhere: false };
-const routes = [...setupRoutes, ...permissionRoutes, ...signInRoutes, ...tenancyRoutes, ...peopleRoutes, ...auditRoutes, ...applianceRoutes, ...infrastructureRoutes];
+const routes = [...setupRoutes, ...permissionRoutes, ...signInRoutes, ...tenancyRoutes, ...peopleRoutes, ...auditRoutes, ...lifeRoutes, ...watchRoutes, ...applianceRoutes, ...infrastructureRoutes];
 const types = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

@@ -9,6 +9,7 @@ import { accessPages } from './shots-access.mjs';
 import { auditPages } from './shots-audit.mjs';
 import { infrastructurePages } from './shots-infrastructure.mjs';
 import { peoplePages } from './shots-people.mjs';
+import { watchPages } from './shots-watch.mjs';
 
 const base = process.env.BASE ?? 'http://127.0.0.1:4300';
 const folder = process.env.SHOTS ?? '/tmp/shots';
@@ -51,6 +52,7 @@ const pages = [
   ...infrastructurePages,
   ...peoplePages,
   ...accessPages,
+  ...watchPages,
 ];
 
 async function play(scenario) {

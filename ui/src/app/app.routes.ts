@@ -65,6 +65,18 @@ export const routes: Routes = [
         loadChildren: () => import('./features/audit/audit.routes').then((m) => m.routes),
       },
       {
+        path: 'audit-settings',
+        loadChildren: () => import('./features/audit-settings/audit-settings.routes').then((m) => m.routes),
+      },
+      {
+        path: 'anomalies',
+        loadChildren: () => import('./features/anomalies/anomalies.routes').then((m) => m.routes),
+      },
+      {
+        path: 'compliance',
+        loadComponent: () => import('./features/compliance/compliance').then((m) => m.CompliancePage),
+      },
+      {
         path: 'tenants',
         loadChildren: () => import('./features/tenancy/tenancy.routes').then((m) => m.routes),
       },
@@ -87,6 +99,10 @@ export const routes: Routes = [
       {
         path: 'health',
         loadComponent: () => import('./features/system/health').then((m) => m.Health),
+      },
+      {
+        path: 'mail',
+        loadComponent: () => import('./features/system/mail-page').then((m) => m.MailPage),
       },
       {
         path: 'profile',

@@ -1,3 +1,4 @@
+import { auditSettingsRights } from '@core/audit/rights';
 import { IconName } from '@core/icon/icons';
 
 /** One entry of the side navigation. */
@@ -7,6 +8,8 @@ export interface NavigationEntry {
   icon: IconName;
   /** Keys that lead there. */
   keys: string;
+  /** Shown to whoever may do one of these; to everybody when it is left out. */
+  needs?: readonly string[];
 }
 
 /** Entries under one heading. */
@@ -34,7 +37,6 @@ export const navigation: readonly NavigationGroup[] = [
   {
     label: $localize`Governance`,
     entries: [
-      { path: '/audit', label: $localize`Audit`, icon: 'audit', keys: 'g l' },
       { path: '/tenants', label: $localize`Tenants`, icon: 'tenant', keys: 'g t' },
       { path: '/users', label: $localize`People`, icon: 'users', keys: 'g u' },
       { path: '/roles', label: $localize`Roles`, icon: 'role', keys: 'g r' },
@@ -42,10 +44,32 @@ export const navigation: readonly NavigationGroup[] = [
     ],
   },
   {
+    label: $localize`Audit trail`,
+    entries: [
+      { path: '/audit', label: $localize`Audit`, icon: 'audit', keys: 'g l' },
+      { path: '/anomalies', label: $localize`Anomalies`, icon: 'anomaly', keys: 'g n', needs: ['audit:anomaly:read'] },
+      { path: '/compliance', label: $localize`Compliance`, icon: 'compliance', keys: 'g o', needs: ['audit:report:read'] },
+      { path: '/audit-settings', label: $localize`Audit settings`, icon: 'settings', keys: 'g e', needs: auditSettingsRights },
+    ],
+  },
+  {
     label: $localize`Appliance`,
     entries: [
       { path: '/break-glass', label: $localize`Break-glass`, icon: 'breakglass', keys: 'g b' },
       { path: '/health', label: $localize`System health`, icon: 'health', keys: 'g y' },
+      { path: '/mail', label: $localize`Mail`, icon: 'mail', keys: 'g m', needs: ['system:mail:read'] },
     ],
   },
 ];
+
+/** Whether an entry is for somebody who may do what `can` allows. */
+export function isShown(entry: NavigationEntry, can: (permission: string) => boolean): boolean {
+  return !entry.needs || entry.needs.some(can);
+}
+
+/** The groups with what is for them; a group without entries is left out. */
+export function navigationFor(can: (permission: string) => boolean): NavigationGroup[] {
+  return navigation
+    .map((group) => ({ ...group, entries: group.entries.filter((entry) => isShown(entry, can)) }))
+    .filter((group) => group.entries.length > 0);
+}

@@ -12,7 +12,7 @@ import { Command, Commands } from '@core/shortcut/commands';
 import { AccountMenu } from './account-menu';
 import { Banners } from './banners';
 import { Brand } from './brand';
-import { navigation } from './navigation';
+import { isShown, navigation } from './navigation';
 import { SideNavigation } from './side-navigation';
 import { TenantMenu } from './tenant-menu';
 
@@ -88,6 +88,7 @@ export class Shell {
         group: $localize`Go to`,
         icon: entry.icon,
         keys: entry.keys,
+        available: () => isShown(entry, (permission) => this.session.can(permission)),
         run: () => this.router.navigateByUrl(entry.path),
       }),
     );

@@ -1,10 +1,12 @@
-import { ChangeDetectionStrategy, Component, inject } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, inject } from '@angular/core';
 import { RouterLink, RouterLinkActive } from '@angular/router';
 
 import { WaitingApprovals } from '@core/approval/waiting-approvals';
+import { OpenAnomalies } from '@core/audit/open-anomalies';
 import { Icon } from '@core/icon/icon';
+import { Session } from '@core/session/session';
 
-import { navigation } from './navigation';
+import { navigationFor } from './navigation';
 
 /** The pages, grouped. */
 @Component({
@@ -13,7 +15,7 @@ import { navigation } from './navigation';
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
     <nav i18n-aria-label aria-label="Pages">
-      @for (group of groups; track $index) {
+      @for (group of groups(); track group.label) {
         @if (group.label) {
           <h2>{{ group.label }}</h2>
         }
@@ -30,6 +32,9 @@ import { navigation } from './navigation';
                 {{ entry.label }}
                 @if (entry.path === '/approvals' && approvals.mine(); as waiting) {
                   <span class="count">{{ waiting }}<span class="visually-hidden" i18n> wait for you</span></span>
+                }
+                @if (entry.path === '/anomalies' && anomalies.count(); as open) {
+                  <span class="count">{{ anomalies.text() }}<span class="visually-hidden" i18n> open</span></span>
                 }
               </a>
             </li>
@@ -91,6 +96,8 @@ import { navigation } from './navigation';
   `,
 })
 export class SideNavigation {
-  protected readonly groups = navigation;
+  private readonly session = inject(Session);
+  protected readonly groups = computed(() => navigationFor((permission) => this.session.can(permission)));
   protected readonly approvals = inject(WaitingApprovals);
+  protected readonly anomalies = inject(OpenAnomalies);
 }

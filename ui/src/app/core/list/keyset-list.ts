@@ -25,16 +25,17 @@ export interface KeysetList<T> {
 }
 
 /**
- * Reads `path` and reads again when the signals used in `query` change. Call it
- * in an injection context; it ends with its owner. `cursorName` is the query
- * parameter that carries the place to go on from.
+ * Reads `path` and reads again when the signals used in it or in `query` change.
+ * Call it in an injection context; it ends with its owner. `cursorName` is the
+ * query parameter that carries the place to go on from.
  */
 export function keysetList<T>(
-  path: string,
+  path: string | (() => string),
   query: () => Query = () => ({}),
   cursorName = 'cursor',
 ): KeysetList<T> {
   const api = inject(Api);
+  const from = typeof path === 'string' ? () => path : path;
   const items = signal<readonly T[]>([]);
   const next = signal<string | null>(null);
   const extra = signal<Readonly<Record<string, unknown>>>({});
@@ -50,7 +51,7 @@ export function keysetList<T>(
     busy.set(true);
     try {
       const asked = { ...untracked(query), [cursorName]: cursor };
-      const page = await api.get<Page<T>>(path, { query: asked, signal: mine.signal });
+      const page = await api.get<Page<T>>(untracked(from), { query: asked, signal: mine.signal });
       const { items: got, next: after, ...rest } = page;
       items.update((old) => (cursor ? [...old, ...got] : got));
       next.set(after ?? null);
@@ -67,6 +68,7 @@ export function keysetList<T>(
   };
 
   effect(() => {
+    from();
     query();
     untracked(() => void read(null));
   });

@@ -21,7 +21,8 @@ export type LiveType =
   | 'approval.requested'
   | 'breakglass.opened'
   | 'breakglass.ended'
-  | 'session.ended';
+  | 'session.ended'
+  | 'audit.anomaly';
 
 /** Things whose details arrive only while they are watched. */
 export type Watchable = 'deployment' | 'task' | 'stack';

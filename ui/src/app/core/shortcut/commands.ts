@@ -11,6 +11,8 @@ export interface Command {
   icon: IconName;
   /** Keys typed one after the other, such as `g d`; shown in the list of shortcuts. */
   keys?: string;
+  /** Says whether it can run now; it always can when this is left out. Reads signals. */
+  available?: () => boolean;
   run: () => unknown;
 }
 
@@ -24,8 +26,8 @@ export class Commands {
   private typedAt = 0;
 
   /** Every command that can run now. */
-  readonly all = this.registered.asReadonly();
-  readonly withKeys = computed(() => this.registered().filter((command) => command.keys));
+  readonly all = computed(() => this.registered().filter((command) => command.available?.() ?? true));
+  readonly withKeys = computed(() => this.all().filter((command) => command.keys));
   /** Whether keys without Ctrl act; people who dictate or tremble turn them off (WCAG 2.1.4). */
   readonly keysOn = signal(localStorage.getItem(switchKey) !== 'off');
 

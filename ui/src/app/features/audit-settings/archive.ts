@@ -1,0 +1,79 @@
+import { Tone } from '@core/page/badge';
+
+/** Where copies of records go. */
+export interface ArchiveTarget {
+  kind: ArchiveKind;
+  path?: string;
+  endpoint?: string;
+  bucket?: string;
+  region?: string;
+  prefix?: string;
+  access_key?: string;
+  has_secret?: boolean;
+}
+
+/** The kinds of places. */
+export type ArchiveKind = 'none' | 'directory' | 's3';
+
+/** A range of records in the archive. */
+export interface Segment {
+  id: string;
+  first: number;
+  last: number;
+  records: number;
+  bytes: number;
+  sha256: string;
+  key: string;
+  state: string;
+  created_at: string;
+  verified_at?: string | null;
+  pruned_at?: string | null;
+}
+
+/** What the form of the target holds. */
+export interface TargetForm {
+  path: string;
+  endpoint: string;
+  bucket: string;
+  region: string;
+  prefix: string;
+  access_key: string;
+  secret: string;
+}
+
+/** The body of a change: only what belongs to the kind, and a secret only when one was entered. */
+export function targetBody(kind: ArchiveKind, form: TargetForm): object {
+  const text = (name: keyof TargetForm) => form[name].trim();
+  if (kind === 'none') return { kind };
+  if (kind === 'directory') return { kind, path: text('path') };
+  const secret = form.secret === '' ? {} : { secret: form.secret };
+  const { endpoint, bucket, region, prefix, access_key } = form;
+  const plain = Object.fromEntries(
+    Object.entries({ endpoint, bucket, region, prefix, access_key }).map(([name, value]) => [name, value.trim()]),
+  );
+  return { kind, ...plain, ...secret };
+}
+
+/** A state in words. */
+export function segmentWord(state: string): string {
+  switch (state) {
+    case 'written':
+      return $localize`written`;
+    case 'verified':
+      return $localize`verified`;
+    case 'pruned':
+      return $localize`verified, pruned here`;
+    default:
+      return state;
+  }
+}
+
+/** The colour of a state. */
+export function segmentTone(state: string): Tone {
+  return state === 'verified' || state === 'pruned' ? 'good' : 'busy';
+}
+
+/** Where a segment is downloaded from. */
+export function segmentAddress(id: string): string {
+  return `/v1/audit/archive/segments/${encodeURIComponent(id)}/content`;
+}
