@@ -159,13 +159,13 @@ func TestFacets(t *testing.T) {
 				actors[one.Actor.Name]++
 			}
 		}
-		if err != nil || got.Counted != n || n == 0 || !got.Complete || !same(got.Events, events) || !same(got.Actors, actors) {
+		if err != nil || got.Counted != n || n == 0 || !got.Complete || !counts(got.Events, events) || !counts(got.Actors, actors) {
 			t.Errorf("%+v: %+v, want %d, %v, %v (%v)", f, got, n, events, actors, err)
 		}
 	}
 }
 
-func same(got []Value, want map[string]int64) bool {
+func counts(got []Value, want map[string]int64) bool {
 	for i, v := range got {
 		if want[v.Value] != v.Count || i > 0 && got[i-1].Count < v.Count {
 			return false
