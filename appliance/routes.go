@@ -172,6 +172,7 @@ func (a *Appliance) newRealtime(c *Core, providers *provider.Service) *realtime.
 		Events: c.Events, Logger: a.cfg.Logger,
 		Authenticate: c.authenticate(),
 		Allowed:      c.Permissions.Allowed, Held: c.Permissions.Mine, Current: c.BreakGlass.Raise,
+		Follow: auditapi.Follow(c.Audit), Record: auditapi.Record,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"deployment": func(ctx context.Context, d id.ID) error { _, err := c.Deployments.Deployment(ctx, d); return err },
 			"stack":      func(ctx context.Context, st id.ID) error { _, err := c.Deployments.Stack(ctx, st); return err },

@@ -86,6 +86,9 @@ type Sealed struct {
 	Previous []byte // the link before; empty for the first
 	SealedAt time.Time
 	Body     []byte // as stored and hashed
+	// Pruned says that only the leaf is left: the record was archived and
+	// taken away.
+	Pruned bool
 }
 
 // Hash is a leaf, a link or a node of the tree.

@@ -59,6 +59,9 @@ func (s *Service) Follow(ctx context.Context, f Filter) (<-chan Batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
 	w := &follower{Service: s, filter: f, actor: a, wake: make(chan struct{}, 1), out: make(chan Batch)}
 	if w.filter.After, err = w.newest(ctx); err != nil {
 		return nil, err

@@ -3,12 +3,14 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	sdk "go.temporal.io/sdk/client"
 
 	"nimbus/appliance/actor"
@@ -158,10 +160,26 @@ func (s *Service) Get(ctx context.Context, sequence int64) (Sealed, error) {
 	var found Sealed
 	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
 		var err error
-		found, err = s.store.get(ctx, sequence)
+		if found, err = s.store.get(ctx, sequence); errors.Is(err, pgx.ErrNoRows) {
+			found, err = s.pruned(ctx, sequence)
+		}
 		return err
 	})
 	return found, err
+}
+
+// pruned is what is left in the tree of a record that was taken away, or
+// fault.NotFound of one that never was.
+func (s *Service) pruned(ctx context.Context, sequence int64) (Sealed, error) {
+	last, err := s.store.last(ctx)
+	if err != nil {
+		return Sealed{}, err
+	}
+	if sequence < 1 || sequence > last {
+		return Sealed{}, fault.New(fault.NotFound, "There is no record %d.", sequence)
+	}
+	leaf, err := s.treeOf(ctx).Node(0, uint64(sequence-1))
+	return Sealed{Sequence: sequence, Leaf: leaf[:], Pruned: true}, err
 }
 
 // Verify checks the chain of the actor's tenant from its first record and

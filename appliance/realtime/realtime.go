@@ -6,6 +6,7 @@ package realtime
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -39,6 +40,11 @@ type Config struct {
 	Current func(ctx context.Context, a actor.Actor) actor.Actor
 	// Watchable says, by kind, whether the context's actor may watch a subject.
 	Watchable map[string]func(ctx context.Context, subject id.ID) error
+	// Follow sends the records of the audit trail that match a browser's filter,
+	// as audit.Service.Follow does.
+	Follow func(ctx context.Context, filter json.RawMessage) (<-chan audit.Batch, error)
+	// Record is an audit record as browsers get it.
+	Record func(audit.Sealed) any
 }
 
 // Service is the Socket.IO server with its subscription to the event bus.
@@ -49,6 +55,7 @@ type Service struct {
 	cancel func()
 	done   sync.WaitGroup
 	stale  stale
+	feeds  feeds
 }
 
 // queueSize bounds the events that wait to be sent; what comes when it is full
@@ -64,8 +71,11 @@ func New(cfg Config) *Service {
 		SessionKey:   func(session any) string { return session.(actor.Actor).Session.String() },
 	})
 	s.server.Namespace("/").OnConnect(s.greet)
+	s.server.Namespace("/").OnDisconnect(func(socket *socketio.Socket, _ string) { s.feeds.end(socket) })
 	s.server.OnEvent("watch", s.watch)
 	s.server.OnEvent("unwatch", s.unwatch)
+	s.server.OnEvent("audit:watch", s.watchTrail)
+	s.server.OnEvent("audit:unwatch", s.unwatchTrail)
 	return s
 }
 
@@ -74,12 +84,13 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.server.S
 
 // Start serves and begins to deliver.
 func (s *Service) Start(ctx context.Context) error {
+	s.feeds.open()
 	if err := s.server.Start(ctx); err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(context.Background())
 	unsubscribe := s.cfg.Events.Subscribe(s.accept)
-	s.cancel = func() { unsubscribe(); stop(); s.done.Wait() }
+	s.cancel = func() { unsubscribe(); stop(); s.feeds.close(); s.done.Wait() }
 	s.done.Go(func() { s.run(running) })
 	s.done.Go(func() { s.keepRights(running) })
 	return nil

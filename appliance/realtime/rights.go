@@ -107,6 +107,7 @@ func (s *Service) narrow(ctx context.Context, socket *socketio.Socket) {
 	default:
 		socket.SetData(holds)
 	}
+	s.narrowFeed(ctx, socket)
 	for _, room := range socket.Rooms() {
 		s.endWatch(ctx, socket, room)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,18 +143,18 @@ func TestRobustness27WatchDuringAChange(t *testing.T) {
 	b := newBench(t)
 	thing := id.New()
 	ann, grants := b.person(b.tenant, readThing, readOther)
-	asked := 0
+	var asked atomic.Int32
 	b.racing = func(ctx context.Context, _ id.ID) error {
 		err := b.rights.Check(ctx, readThing)
-		if asked++; asked == 1 {
+		if asked.Add(1) == 1 {
 			b.must(err)
 			b.must(b.rights.DeleteGrant(b.system(b.tenant), grants[0]))
 		}
 		return err
 	}
 	hers := b.browse(ann)
-	if answer := hers.watch("racing", thing); strings.Contains(answer, `"ok":true`) || asked != 2 {
-		t.Errorf("asked %d times: %s", asked, answer)
+	if answer := hers.watch("racing", thing); strings.Contains(answer, `"ok":true`) || asked.Load() < 2 { // thrice when the change finds the room after all
+		t.Errorf("asked %d times: %s", asked.Load(), answer)
 	}
 	b.publish(event.Event{Type: "thing.log", ID: thing, Tenant: b.tenant, Watched: "racing"})
 	b.publish(event.Event{Type: "other.updated", Tenant: b.tenant, Permission: readOther})

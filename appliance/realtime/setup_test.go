@@ -15,6 +15,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	auditapi "nimbus/appliance/audit/api"
 	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/id"
@@ -33,6 +34,7 @@ type bench struct {
 	*realtime.Service
 	t      *testing.T
 	rights *permission.Service
+	trail  *audit.Service
 	bus    *event.Bus
 	tenant id.ID
 	other  id.ID
@@ -51,7 +53,8 @@ func newBench(t *testing.T) *bench {
 	d, history := dbtest.Open(t, audit.Migrations, permission.Migrations)
 	isRoot := func(id.ID) bool { return false }
 	check := func(ctx context.Context, p string) error { return b.rights.Check(ctx, p) }
-	trail := audit.New(audit.Config{DB: d, Logger: quiet, Check: check, IsRoot: isRoot})
+	trail := audit.New(audit.Config{DB: d, Logger: quiet, Check: check, IsRoot: isRoot, Events: b.bus})
+	b.trail = trail
 	b.rights = permission.New(permission.Config{DB: d, Audit: trail, Events: b.bus, Logger: quiet, IsRoot: isRoot})
 	for _, tenant := range []id.ID{b.tenant, b.other} {
 		b.must(d.AddTenant(t.Context(), tenant, history))
@@ -59,13 +62,15 @@ func newBench(t *testing.T) *bench {
 	}
 	b.Service = realtime.New(realtime.Config{
 		Events: b.bus, Logger: quiet, Authenticate: b.authenticate, Current: b.current,
-		Allowed: b.rights.Allowed, Held: b.rights.Mine,
+		Allowed: b.rights.Allowed, Held: b.rights.Mine, Follow: auditapi.Follow(trail), Record: auditapi.Record,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"thing":  func(ctx context.Context, _ id.ID) error { return b.rights.Check(ctx, readThing) },
 			"other":  func(ctx context.Context, _ id.ID) error { return b.rights.Check(ctx, readOther) },
 			"racing": func(ctx context.Context, subject id.ID) error { return b.racing(ctx, subject) },
 		},
 	})
+	b.must(trail.Start(t.Context()))
+	t.Cleanup(func() { _ = trail.Stop(context.Background()) })
 	b.serve()
 	return b
 }
@@ -158,6 +163,7 @@ type browser struct {
 	conn   *websocket.Conn
 	heard  chan string
 	closed chan struct{}
+	paused sync.Mutex // held: nothing is read
 }
 
 // browse connects somebody.
@@ -166,6 +172,7 @@ func (b *bench) browse(a actor.Actor) *browser {
 	header := http.Header{"Authorization": {a.Session.String()}, "Origin": {b.url}}
 	conn, _, err := websocket.Dial(b.t.Context(), b.url+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPHeader: header})
 	b.must(err)
+	conn.SetReadLimit(64 << 20)
 	w := &browser{t: b.t, conn: conn, heard: make(chan string, 1000), closed: make(chan struct{})}
 	b.t.Cleanup(func() { _ = conn.CloseNow() })
 	go w.listen()
@@ -177,6 +184,8 @@ func (b *bench) browse(a actor.Actor) *browser {
 func (w *browser) listen() {
 	defer close(w.closed)
 	for {
+		w.paused.Lock()
+		w.paused.Unlock() //nolint:staticcheck // waits for who holds it
 		_, packet, err := w.conn.Read(context.Background())
 		if err != nil {
 			return

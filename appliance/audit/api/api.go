@@ -3,14 +3,13 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"nimbus/appliance/audit"
-	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/web"
 )
@@ -28,26 +27,17 @@ func Register(a *web.API, s *audit.Service) {
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/verify", Tag: tag,
 		Summary: "Verify the audit chain from its first record", Permission: audit.VerifyPermission}, h.verify)
 	registerRecording(a, h)
+	registerViews(a, h)
+	registerQueries(a, h)
 	registerInsight(a, h)
 }
 
 type handlers struct{ *audit.Service }
 
 type listInput struct {
-	Cursor     string    `query:"cursor" doc:"The next of the page before."`
-	Limit      int       `query:"limit" default:"50" minimum:"1" maximum:"200"`
-	Event      []string  `query:"event,explode" doc:"Event codes, or beginnings of them up to a dot."`
-	Category   string    `query:"category" doc:"What the event code begins with."`
-	Priority   string    `query:"priority" enum:"debug,info,notice,warning,error,critical" doc:"The least."`
-	TargetKind string    `query:"target_kind"`
-	Address    string    `query:"address"`
-	RequestID  string    `query:"request_id"`
-	Actor      string    `query:"actor" doc:"An id, or part of a name."`
-	Target     string    `query:"target" doc:"The id of what was acted upon."`
-	Outcome    string    `query:"outcome" enum:"success,failure,denied"`
-	From       time.Time `query:"from"`
-	To         time.Time `query:"to"`
-	Q          string    `query:"q" doc:"Words that are in the record, \"a phrase\", or -without one."`
+	FilterInput
+	Cursor string `query:"cursor" doc:"The next of the page before."`
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
 }
 
 type record struct {
@@ -60,6 +50,7 @@ type record struct {
 	Outcome      audit.Outcome   `json:"outcome"`
 	Actor        person          `json:"actor"`
 	Target       audit.Target    `json:"target"`
+	TargetName   string          `json:"target_name"`
 	Address      string          `json:"address"`
 	RequestID    string          `json:"request_id"`
 	Reason       string          `json:"reason"`
@@ -88,39 +79,40 @@ type page struct {
 }
 
 func (h handlers) list(ctx context.Context, in *listInput) (page, error) {
-	f := audit.Filter{
-		Limit: in.Limit, Events: in.Event, Category: in.Category, Priority: audit.Priority(in.Priority), TargetKind: in.TargetKind, Address: in.Address, RequestID: in.RequestID, Actor: in.Actor, Target: in.Target,
-		Outcome: audit.Outcome(in.Outcome), From: in.From, To: in.To, Text: in.Q,
-	}
-	if in.Cursor != "" {
-		before, err := strconv.ParseInt(in.Cursor, 10, 64)
-		if err != nil {
-			return page{}, fault.BadField("query.cursor", "The cursor is not one that a page before gave.")
-		}
-		f.Before = before
-	}
-	found, err := h.List(ctx, f)
+	before, err := cursor(in.Cursor)
 	if err != nil {
 		return page{}, err
 	}
-	p := page{Items: make([]record, len(found))}
-	for i, s := range found {
-		p.Items[i] = present(s)
-	}
-	if len(found) == in.Limit {
-		next := strconv.FormatInt(found[len(found)-1].Sequence, 10)
-		p.Next = &next
-	}
-	return p, nil
+	f := in.filter()
+	f.Before, f.Limit = before, in.Limit
+	found, err := h.List(ctx, f)
+	return paged(found, in.Limit), err
 }
 
 type getInput struct {
 	Sequence int64 `path:"sequence" minimum:"1"`
 }
 
-func (h handlers) get(ctx context.Context, in *getInput) (record, error) {
+// whole is a record with what proves it.
+type whole struct {
+	record
+	Body   *string `json:"body" doc:"As stored and hashed; null when only the leaf is left."`
+	Leaf   string  `json:"leaf" doc:"RFC 9162 leaf hash of the body, base64."`
+	Link   *string `json:"link" doc:"Of the chain, base64; null when only the leaf is left."`
+	Pruned bool    `json:"pruned" doc:"The record was archived and taken away; its leaf is left."`
+}
+
+func (h handlers) get(ctx context.Context, in *getInput) (whole, error) {
 	s, err := h.Get(ctx, in.Sequence)
-	return present(s), err
+	if err != nil {
+		return whole{}, err
+	}
+	w := whole{record: present(s), Leaf: base64.StdEncoding.EncodeToString(s.Leaf), Pruned: s.Pruned}
+	if !s.Pruned {
+		body, link := string(s.Body), base64.StdEncoding.EncodeToString(s.Link)
+		w.Body, w.Link = &body, &link
+	}
+	return w, nil
 }
 
 func present(s audit.Sealed) record {
@@ -128,7 +120,7 @@ func present(s audit.Sealed) record {
 		Sequence: s.Sequence, ID: s.ID, Time: s.Time, Event: s.Event, Category: audit.Category(s.Event),
 		Priority: s.Priority, Outcome: s.Outcome,
 		Actor:  person{ID: s.Actor.ID, Name: s.Actor.Name, Kind: string(s.Actor.Kind)},
-		Target: s.Target, Address: s.Actor.Address, RequestID: s.Actor.RequestID, Reason: s.Reason,
+		Target: s.Target, TargetName: s.Target.Name, Address: s.Actor.Address, RequestID: s.Actor.RequestID, Reason: s.Reason,
 		Details: orNull(s.Details), Hash: hex.EncodeToString(s.Link), PreviousHash: hex.EncodeToString(s.Previous),
 		SealedAt: s.SealedAt, BreakGlass: s.Actor.BreakGlass,
 	}

@@ -169,6 +169,12 @@ func (s *session) send(m message, c class) error {
 	return nil
 }
 
+func (s *session) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queued
+}
+
 func (s *session) pushLocked(frames ...frame) {
 	for _, f := range frames {
 		s.queued += len(f.data)

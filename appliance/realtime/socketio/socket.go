@@ -102,6 +102,10 @@ func (s *Socket) Emit(event string, args ...any) error {
 	return s.send(m, classEvent)
 }
 
+// Waiting is how many bytes wait to be sent on the socket's connection, or are being sent: 0 when
+// the peer takes what it is given.
+func (s *Socket) Waiting() int { return s.peer.session.waiting() }
+
 // EmitAck is Emit and waits for the client's acknowledgement, whose arguments it returns. It
 // gives up when ctx ends, at the latest after Config.AckTimeout if ctx has no deadline, or with
 // ErrDisconnected. In an OnConnect hook, where no answer can come yet, it fails at once.
