@@ -29,6 +29,7 @@ func Register(a *web.API, s *audit.Service) {
 		Summary: "Verify the audit chain from its first record", Permission: audit.VerifyPermission}, h.verify)
 	registerRecording(a, h)
 	registerInsight(a, h)
+	registerSinks(a, s)
 }
 
 type handlers struct{ *audit.Service }
