@@ -116,7 +116,7 @@ func (w delivery) refused(again bool) int {
 func (w delivery) isolate(ctx context.Context, row sinkRow, target siem.Target, messages []siem.Message) result {
 	b := bisection{delivery: w, target: target, attempts: w.refused(true)}
 	b.halve(ctx, messages)
-	if b.sent == 0 && len(b.letters) > 0 && b.failure == nil {
+	if b.sent == 0 && len(b.suspects) > 0 && b.failure == nil {
 		if failure := deliver(ctx, target, []siem.Message{probe(w.chain, row.Sink)}); failure != nil {
 			return result{failure: failure}
 		}
@@ -124,6 +124,7 @@ func (w delivery) isolate(ctx context.Context, row sinkRow, target siem.Target, 
 	if b.sent == 0 && b.failure != nil {
 		return result{failure: b.failure}
 	}
+	b.confirm(ctx)
 	if row.Health.Dead+int64(len(b.letters)) > maxDeadLetters {
 		return result{failure: &siem.Error{Reason: "There are too many dead letters. Replay or delete them; delivery waits until then."}}
 	}
@@ -140,14 +141,32 @@ type bisection struct {
 	result
 	target   siem.Target
 	attempts int
+	suspects []siem.Message
+	reason   string // of the first suspect
+}
+
+// confirm tries the suspects once more, now that the collector is known to
+// take records: it may have recovered in the middle.
+func (b *bisection) confirm(ctx context.Context) {
+	for _, m := range b.suspects {
+		failure := &siem.Error{Reason: b.reason}
+		if b.keep(ctx) {
+			failure = deliver(ctx, b.target, []siem.Message{m})
+		}
+		if failure == nil {
+			b.sent++
+			continue
+		}
+		b.letters = append(b.letters, DeadLetter{First: m.Sequence, Last: m.Sequence, Reason: failure.Reason, Attempts: b.attempts})
+	}
 }
 
 func (b *bisection) halve(ctx context.Context, messages []siem.Message) {
 	if b.failure != nil || len(messages) == 0 {
 		return
 	}
-	if b.sent == 0 && len(b.letters) >= blindly {
-		b.failure = &siem.Error{Reason: b.letters[0].Reason}
+	if b.sent == 0 && len(b.suspects) >= blindly {
+		b.failure = &siem.Error{Reason: b.reason}
 		return
 	}
 	if !b.keep(ctx) {
@@ -162,8 +181,10 @@ func (b *bisection) halve(ctx context.Context, messages []siem.Message) {
 	case !failure.Refused:
 		b.failure = failure
 	case len(messages) == 1:
-		b.letters = append(b.letters, DeadLetter{First: messages[0].Sequence, Last: messages[0].Sequence, Reason: failure.Reason, Attempts: b.attempts})
-		b.upTo = messages[0].Sequence
+		if b.reason == "" {
+			b.reason = failure.Reason
+		}
+		b.suspects, b.upTo = append(b.suspects, messages[0]), messages[0].Sequence
 	default:
 		half := len(messages) / 2
 		b.halve(ctx, messages[:half])

@@ -161,6 +161,7 @@ func (store) pending(ctx context.Context, s Sink) (found []Sealed, upTo int64, e
 
 // matching reads records of a range that a filter lets through, oldest first.
 func matching(ctx context.Context, f SinkFilter, from, to int64, limit int) ([]Sealed, error) {
+	f.complete()
 	least := 0
 	for i, p := range rank {
 		if p == f.MinPriority {
