@@ -277,7 +277,7 @@ func (w delivery) letter(ctx context.Context, row sinkRow, target siem.Target) e
 		if l, err = w.service.store.dueLetter(ctx, w.sink); err != nil {
 			return err
 		}
-		found, err = matching(ctx, SinkFilter{}, l.First, l.Last, int(l.Last-l.First+1))
+		found, err = selected(ctx, SinkFilter{}, l.First, l.Last, int(l.Last-l.First+1))
 		return err
 	})
 	if err != nil {

@@ -131,7 +131,7 @@ func (b *sinkBench) ids(event string) map[string]bool {
 		b.t.Fatal(err)
 	}
 	err := b.in(b.ctx, b.tenant, func(ctx context.Context) error {
-		found, err := matching(ctx, SinkFilter{Events: []string{event}}, 1, 1<<40, 1<<20)
+		found, err := selected(ctx, SinkFilter{Events: []string{event}}, 1, 1<<40, 1<<20)
 		for _, s := range found {
 			all[s.ID.String()] = true
 		}

@@ -343,7 +343,7 @@ func TestSinksKeepTheirSecrets(t *testing.T) {
 	var trail strings.Builder
 	var stored string
 	err = b.in(b.ctx, b.tenant, func(ctx context.Context) error {
-		found, err := matching(ctx, SinkFilter{}, 1, 1<<40, 1<<20)
+		found, err := selected(ctx, SinkFilter{}, 1, 1<<40, 1<<20)
 		for _, r := range found {
 			trail.Write(r.Body)
 		}

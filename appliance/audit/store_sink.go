@@ -152,15 +152,15 @@ func (store) pending(ctx context.Context, s Sink) (found []Sealed, upTo int64, e
 	if err := db.Tx(ctx).QueryRow(ctx, `select least(coalesce(max(sequence), 0), $1) from audit_entry`, s.Cursor+scanWindow).Scan(&upTo); err != nil {
 		return nil, 0, err
 	}
-	found, err = matching(ctx, s.Filter, s.Cursor+1, upTo, s.BatchSize)
+	found, err = selected(ctx, s.Filter, s.Cursor+1, upTo, s.BatchSize)
 	if len(found) == s.BatchSize {
 		upTo = found[len(found)-1].Sequence
 	}
 	return found, max(upTo, s.Cursor), err
 }
 
-// matching reads records of a range that a filter lets through, oldest first.
-func matching(ctx context.Context, f SinkFilter, from, to int64, limit int) ([]Sealed, error) {
+// selected reads records of a range that a filter lets through, oldest first.
+func selected(ctx context.Context, f SinkFilter, from, to int64, limit int) ([]Sealed, error) {
 	f.complete()
 	least := 0
 	for i, p := range rank {
@@ -175,11 +175,17 @@ func matching(ctx context.Context, f SinkFilter, from, to int64, limit int) ([]S
 	for _, o := range f.Outcomes {
 		outcomes = append(outcomes, string(o))
 	}
-	rows, _ := db.Tx(ctx).Query(ctx, `select `+sealedColumns+` where e.sequence between $1 and $2 and e.priority = any($3)
+	rows, _ := db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, r.body from audit_entry e join audit_record r on r.id = e.record_id
+		where e.sequence between $1 and $2 and e.priority = any($3)
 		and (cardinality($4::text[]) = 0 or e.outcome = any($4)) and (cardinality($5::text[]) = 0 or split_part(e.event, '.', 1) = any($5))
 		and (cardinality($6::text[]) = 0 or exists (select from unnest($6::text[]) c where e.event = c or starts_with(e.event, rtrim(c, '.') || '.')))
 		order by e.sequence limit $7`, from, to, allowed, outcomes, f.Categories, f.Events, limit)
-	return pgx.CollectRows(rows, scanSealed)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Sealed, err error) {
+		if err := row.Scan(&s.Sequence, &s.Leaf, &s.Body); err != nil {
+			return s, err
+		}
+		return s, json.Unmarshal(s.Body, &s.Record)
+	})
 }
 
 // settled moves the cursor, unless it was moved by somebody else meanwhile.
