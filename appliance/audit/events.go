@@ -16,6 +16,7 @@ var _ = Declare(
 	EventType{Code: "audit.sink.updated", Priority: Warning, Description: "with before and after; pausing and resuming too"},
 	EventType{Code: "audit.sink.deleted", Priority: Warning, Description: "a collector gets the trail no more"},
 	EventType{Code: "audit.sink.tested", Description: "a test message was sent; a failure says why"},
+	EventType{Code: "audit.sink.probe", Description: "only sent to collectors, as a test message with the sequence 0; it is no record"},
 	EventType{Code: "audit.sink.replayed", Priority: Notice, Description: "records are delivered again from a sequence number on"},
 	EventType{Code: "audit.sink.failed", Priority: Warning, Description: "a collector took nothing in five attempts, with the reason; it is tried on"},
 	EventType{Code: "audit.sink.recovered", Priority: Notice, Description: "it takes records again"},
