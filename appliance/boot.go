@@ -172,7 +172,8 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
 	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, Events: c.Events, IsRoot: isRoot,
-		Dir: a.cfg.DataDir, Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c)})
+		Dir: a.cfg.DataDir, Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c), Keyring: func() *secret.Keyring { return c.Keyring },
+		Outbound: &web.Outbound{Allowed: a.outboundRanges}, Version: a.cfg.Version})
 	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
 	c.Permissions = permission.New(c.permission(isRoot, log))
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
@@ -323,7 +324,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	c.Provider = providers
 	for _, p := range []subsystem{
 		{"checkpoints", c.Audit.Checkpoints()},
-		{"audit", c.Audit}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
+		{"audit", c.Audit}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err

@@ -155,6 +155,7 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 	all := map[string]func() string{
 		"/v1/tenants/":         is(s.Tenant.String()),
 		"/v1/stacks/":          is(s.stack),
+		"/v1/audit/sinks/":     made("/v1/audit/sinks", map[string]any{"kind": "syslog", "name": "Theirs", "address": "logs.example.com:514", "transport": "udp", "enabled": false}),
 		"/v1/connections/":     is(s.connection),
 		"/v1/deployments/":     is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
 		"/v1/users/":           is(s.Admin.ID.String()),

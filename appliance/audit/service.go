@@ -18,6 +18,8 @@ import (
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/secret"
+	"nimbus/appliance/web"
 )
 
 // Permissions of this domain.
@@ -46,6 +48,12 @@ type Config struct {
 	TimeZone func(ctx context.Context, tenant id.ID) *time.Location
 	// Insight is what anomaly detection and compliance ask.
 	Insight Insight
+	// Keyring seals the secrets of sinks; nil before the root key is open.
+	Keyring func() *secret.Keyring
+	// Outbound decides which addresses sinks may have.
+	Outbound *web.Outbound
+	// Version is what collectors are told.
+	Version string
 }
 
 // Service records, lists and verifies. Its sealer runs between Start and Stop.
@@ -59,6 +67,8 @@ type Service struct {
 	stats    counters
 	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
 	healed   sync.Map                   // chains whose tiles were looked at
+
+	deliverer *Deliverer
 }
 
 // New returns a service whose sealer is not running yet.
@@ -68,6 +78,7 @@ func New(cfg Config) *Service {
 		s.Events = event.NewBus(cfg.Logger)
 	}
 	s.sealer, s.writer = newSealer(s), newWriter(s)
+	s.deliverer = newDeliverer(s)
 	return s
 }
 

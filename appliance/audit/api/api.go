@@ -30,6 +30,7 @@ func Register(a *web.API, s *audit.Service) {
 	registerViews(a, h)
 	registerQueries(a, h)
 	registerInsight(a, h)
+	registerSinks(a, s)
 }
 
 type handlers struct{ *audit.Service }
