@@ -353,12 +353,12 @@ func (s *Service) storeNote(ctx context.Context, tenant id.ID, c Checkpoint, p P
 	if err != nil {
 		return err
 	}
-	cfg := objectstore.Config{Kind: "directory", Path: p.Path, Prefix: p.Prefix}
+	cfg := objectstore.Config{Kind: objectstore.Directory, Path: p.Path}
 	if p.Endpoint != "" {
 		if s.Outbound == nil {
 			return fault.New(fault.Unavailable, "It is not known which addresses may be reached.")
 		}
-		cfg = objectstore.Config{Kind: "s3", Endpoint: p.Endpoint, Region: p.Region, Bucket: p.Bucket, Prefix: p.Prefix,
+		cfg = objectstore.Config{Kind: objectstore.S3, Endpoint: p.Endpoint, Region: p.Region, Bucket: p.Bucket, Prefix: p.Prefix,
 			AccessKey: p.AccessKey, SecretKey: secret, CAPEM: p.CAPEM, Dial: s.Outbound.Dial}
 	}
 	store, err := objectstore.Open(cfg)

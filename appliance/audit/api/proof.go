@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/base64"
-	"encoding/hex"
 	"io"
 	"net/http"
 	"strconv"
