@@ -14,6 +14,7 @@ var _ = Declare(
 	EventType{Code: "audit.publication.updated", Priority: Warning, Description: "where checkpoints are published was changed"},
 	EventType{Code: "audit.publication.failed", Priority: Error, Description: "checkpoints cannot be published to a place; with the reason"},
 	EventType{Code: "audit.publication.recovered", Priority: Notice, Description: "checkpoints are published there again"},
+	EventType{Code: PrunedEvent, Priority: Warning, Description: "records whose retention was over were deleted; `details` has their ranges and the segment they are in"},
 	EventType{Code: "audit.checkpoint.refused", Priority: Critical, Description: "the chain is not what a checkpoint before said; no checkpoint is signed"},
 	EventType{Code: "audit.key.introduced", Priority: Warning, Description: "checkpoints are signed with this key from here on"},
 	EventType{Code: "audit.signer.failed", Priority: Critical, Description: "the key that signs checkpoints cannot be used; with the reason"},
