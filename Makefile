@@ -24,7 +24,11 @@ run: build ## build everything and start an appliance; open the address it print
 	build/nimbus serve --data-dir $(DATA_DIR) --listen $(LISTEN)
 
 .PHONY: build
-build: build/nimbus ## build the one binary, build/nimbus
+build: build/nimbus build/nimbus-verify ## build the one binary, build/nimbus, and the verifier of exports, build/nimbus-verify
+
+.PHONY: build/nimbus-verify
+build/nimbus-verify:
+	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o build/nimbus-verify ./cmd/nimbus-verify
 
 .PHONY: build/nimbus
 build/nimbus: bundle ui
@@ -91,6 +95,8 @@ bench: build ## measure boot, memory, size and deployment overhead
 	go test -run '^$$' -bench . ./appliance/permission
 	go test -run '^$$' -bench 'Append|RecordInTransaction' -benchtime 3s ./appliance/audit
 	go test -run '^$$' -bench Explorer -benchtime 1x -timeout 30m ./appliance/audit
+	go test -run '^$$' -bench Verify ./appliance/audit/ledger
+	go test -run '^$$' -bench VerifyDatabase -benchtime 3x -timeout 30m ./appliance/audit
 	go test -run '^$$' -bench Tenants -benchtime 1x -timeout 30m ./appliance/db
 
 .PHONY: fmt

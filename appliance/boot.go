@@ -172,8 +172,8 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
 	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, Events: c.Events, IsRoot: isRoot,
-		Dir: a.cfg.DataDir, Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c), Keyring: func() *secret.Keyring { return c.Keyring },
-		Outbound: &web.Outbound{Allowed: a.outboundRanges}, Version: a.cfg.Version})
+		Keyring: func() *secret.Keyring { return c.Keyring }, Outbound: &web.Outbound{Allowed: a.outboundRanges}, Mail: c.mail,
+		Dir: a.cfg.DataDir, Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c), Version: a.cfg.Version})
 	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
 	c.Permissions = permission.New(c.permission(isRoot, log))
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,

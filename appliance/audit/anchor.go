@@ -54,3 +54,16 @@ func replaceFile(path string, content []byte) error {
 	}
 	return os.Rename(temp.Name(), path)
 }
+
+// appendNote adds a note to a file in which they follow one another.
+func appendNote(path, note string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(note + "\n")
+	return errors.Join(err, file.Sync(), file.Close())
+}

@@ -46,12 +46,14 @@ type Config struct {
 	Dir string
 	// TimeZone is where a tenant is, for hours and days; nil: UTC.
 	TimeZone func(ctx context.Context, tenant id.ID) *time.Location
+	// Keyring seals the secrets of sinks and places; nil before the root key is open.
+	Keyring func() *secret.Keyring
+	// Outbound decides which addresses sinks and places may have.
+	Outbound *web.Outbound
+	// Mail sends a message; nil: mail cannot be sent.
+	Mail func(ctx context.Context, to []string, subject, text string) error
 	// Insight is what anomaly detection and compliance ask.
 	Insight Insight
-	// Keyring seals the secrets of sinks; nil before the root key is open.
-	Keyring func() *secret.Keyring
-	// Outbound decides which addresses sinks may have.
-	Outbound *web.Outbound
 	// Version is what collectors are told.
 	Version string
 }
@@ -205,26 +207,6 @@ func (s *Service) Verify(ctx context.Context) (Verification, error) {
 		return v, err
 	}
 	return v, s.RecordAlone(ctx, a.TenantID, verified(v))
-}
-
-// VerifyAll checks the provider's chain and every tenant's, for the console.
-func (s *Service) VerifyAll(ctx context.Context) ([]Verification, error) {
-	tenants, err := s.DB.Tenants(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := []Verification{}
-	for _, tenant := range append([]id.ID{{}}, tenants...) {
-		if !tenant.IsZero() && s.IsRoot(tenant) {
-			continue
-		}
-		v, err := s.verify(ctx, tenant)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, v)
-	}
-	return all, nil
 }
 
 func verified(v Verification) Entry {

@@ -54,7 +54,7 @@ func (s *Service) NewSink(ctx context.Context, kind siem.Kind, from int64, c Sin
 			return first(err, fault.New(fault.Conflict, "There can be at most %d sinks. Delete one first.", maxSinks))
 		}
 		if err := s.store.addSink(ctx, row, from); err != nil {
-			return named(err)
+			return nameTaken(err)
 		}
 		if row, err = s.store.sink(ctx, row.ID, false); err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *Service) ChangeSink(ctx context.Context, sink id.ID, c SinkChange) (aft
 			return err
 		}
 		if err := s.store.updateSink(ctx, row); err != nil {
-			return named(err)
+			return nameTaken(err)
 		}
 		if row, err = s.store.sink(ctx, sink, false); err != nil {
 			return err
@@ -275,8 +275,8 @@ func first(a, b error) error {
 	return b
 }
 
-// named says that a name is taken.
-func named(err error) error {
+// nameTaken says that a name is taken.
+func nameTaken(err error) error {
 	if fault.Is(db.Fault(err), fault.Conflict) {
 		return fault.BadField("body.name", "There is a sink of that name already.")
 	}

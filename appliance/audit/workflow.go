@@ -10,6 +10,7 @@ import (
 
 // Register makes the workflows and steps of this domain known to a worker.
 func Register(r worker.Registry, s *Service) {
+	registerCheckpoint(r, s)
 	registerAnomaly(r, s)
 	registerExport(r, s)
 }
@@ -17,6 +18,7 @@ func Register(r worker.Registry, s *Service) {
 // Schedule makes the schedules of this domain. Those that are there are kept.
 func Schedule(ctx context.Context, c sdk.ScheduleClient) error {
 	return errors.Join(
+		scheduleCheckpoint(ctx, c),
 		scheduleAnomaly(ctx, c),
 	)
 }

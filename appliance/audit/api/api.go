@@ -24,8 +24,7 @@ func Register(a *web.API, s *audit.Service) {
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/records/{sequence}", Tag: tag,
 		Summary: "Read one audit record", Permission: audit.ReadPermission}, h.get)
 	registerExports(a, h)
-	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/verify", Tag: tag,
-		Summary: "Verify the audit chain from its first record", Permission: audit.VerifyPermission}, h.verify)
+	registerProof(a, h)
 	registerRecording(a, h)
 	registerViews(a, h)
 	registerQueries(a, h)
@@ -136,25 +135,4 @@ func orNull(raw json.RawMessage) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return raw
-}
-
-type verification struct {
-	OK         bool          `json:"ok"`
-	Checked    int64         `json:"checked"`
-	First      int64         `json:"first"`
-	Last       int64         `json:"last"`
-	Head       string        `json:"head"`
-	Breaks     []audit.Break `json:"breaks"`
-	DurationMS int64         `json:"duration_ms"`
-}
-
-func (h handlers) verify(ctx context.Context, _ *web.None) (verification, error) {
-	v, err := h.Verify(ctx)
-	if err != nil {
-		return verification{}, err
-	}
-	return verification{
-		OK: v.OK(), Checked: v.Checked, First: v.First, Last: v.Last, Head: hex.EncodeToString(v.Head[:]),
-		Breaks: v.Breaks, DurationMS: v.Duration.Milliseconds(),
-	}, nil
 }
