@@ -280,11 +280,11 @@ func (v *verifier) finish(ctx context.Context) error {
 	if err := v.beyond(ctx); err != nil {
 		return err
 	}
+	slices.SortStableFunc(v.Breaks, func(a, b Break) int { return int(a.Sequence - b.Sequence) })
 	orphans, err := v.store.orphans(ctx)
-	for _, o := range orphans {
+	for _, o := range orphans { // they have no place in the order
 		v.add(0, BreakUnknown, "record %s has no entry", o)
 	}
-	slices.SortStableFunc(v.Breaks, func(a, b Break) int { return int(a.Sequence - b.Sequence) })
 	v.close()
 	return err
 }
