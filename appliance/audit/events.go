@@ -3,7 +3,6 @@ package audit
 // What this domain records.
 var _ = Declare(
 	EventType{Code: "audit.chain.verified", Description: "somebody verified a chain; critical when it does not hold"},
-	EventType{Code: "audit.records.pruned", Priority: Warning, Description: "records were removed by retention; with their ranges and the archive segment that holds them"},
 	EventType{Code: "audit.export.started", Priority: Warning, Description: "somebody asked for a file with records; with the filter"},
 	EventType{Code: "audit.export.finished", Description: "it was written, failed or was cancelled"},
 	EventType{Code: "audit.export.downloaded", Priority: Warning, Description: "recorded before the first byte"},
