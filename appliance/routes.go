@@ -146,7 +146,7 @@ func (c *Core) authenticate() web.Authenticate {
 func (a *Appliance) serveAPI(c *Core) error {
 	c.api = a.newAPI(c)
 	authenticate := c.authenticate()
-	rest := web.Chain(c.api, c.api.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
+	rest := web.Chain(c.api, c.api.Recorded(auditapi.Trail(c.Audit)), c.api.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
 	directories := identityapi.SCIM(c.Identity)
 	queries := web.Chain(c.Graph, web.SameOrigin, web.Authenticated(authenticate))
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

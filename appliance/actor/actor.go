@@ -50,6 +50,8 @@ type Actor struct {
 	RequestID string   `json:"request_id,omitempty"`
 	// BreakGlass is the emergency session that raises the actor's rights, if any.
 	BreakGlass id.ID `json:"break_glass,omitzero"`
+	// TraceID is the W3C trace id that the caller sent.
+	TraceID string `json:"trace_id,omitempty"`
 }
 
 type key struct{}

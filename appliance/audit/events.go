@@ -33,4 +33,6 @@ var _ = Declare(
 	EventType{Code: "audit.sink.dead_lettered", Priority: Warning, Description: "a collector refused records while it took others; they wait for a replay"},
 	EventType{Code: "audit.dead_letter.replayed", Priority: Notice, Description: "refused records are sent again"},
 	EventType{Code: "audit.dead_letter.deleted", Priority: Warning, Description: "somebody gave a refused record up; it stays in the trail"},
+	EventType{Code: "api.request.completed", Priority: Debug, Description: "a call that may change something, or a sensitive read, ended; with route, status and duration"},
+	EventType{Code: "api.request.refused", Priority: Warning, Description: "a call was answered with 401 or 403"},
 )

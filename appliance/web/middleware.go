@@ -41,6 +41,8 @@ const (
 	writerKey
 	addressKey
 	statusKey
+	callKey
+	traceKey
 )
 
 // RequestID is the id of the request, as in the X-Request-Id header and the log.
@@ -87,7 +89,7 @@ func Address(r *http.Request) string {
 	return host
 }
 
-// Identify gives every request an id and keeps the writer for SetCookie.
+// Identify gives every request an id, takes its trace id and keeps the writer for SetCookie.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := id.New().String()
@@ -95,6 +97,7 @@ func Identify(next http.Handler) http.Handler {
 		ctx := context.WithValue(r.Context(), requestIDKey, request)
 		ctx = context.WithValue(ctx, writerKey, w)
 		ctx = context.WithValue(ctx, addressKey, Address(r))
+		ctx = context.WithValue(ctx, traceKey, traceOf(r.Header.Get("Traceparent")))
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
@@ -165,7 +168,8 @@ func Authenticated(find Authenticate) Middleware {
 				return
 			}
 			if ok {
-				a.Address, a.RequestID = Address(r), RequestID(r.Context())
+				a.Address, a.RequestID, a.TraceID = Address(r), RequestID(r.Context()), TraceID(r.Context())
+				identified(r.Context(), a)
 				r = r.WithContext(actor.With(r.Context(), a))
 			}
 			next.ServeHTTP(w, r)

@@ -25,8 +25,8 @@ const (
 	SignedIn = "signed-in" // any signed-in actor, about themselves
 )
 
-// Route declares one operation. Every field but Status, Description and
-// CrossSite is required.
+// Route declares one operation. Every field but Status, Description,
+// CrossSite and Sensitive is required.
 type Route struct {
 	Method, Path string
 	Summary      string
@@ -38,6 +38,8 @@ type Route struct {
 	Status int
 	// CrossSite routes are called by other sites; only raw ones can be.
 	CrossSite bool
+	// Sensitive reads are recorded in the audit trail, as changes are.
+	Sensitive bool
 }
 
 // API collects routes into a mux and an OpenAPI 3.1 document at /v1/openapi.json.

@@ -1,0 +1,34 @@
+package api
+
+import (
+	"context"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/audit"
+	"nimbus/appliance/web"
+)
+
+// Trail lets the web record calls in the trail.
+func Trail(s *audit.Service) web.Trail {
+	return web.Trail{Takes: s.Takes, Record: func(ctx context.Context, c web.Call) error {
+		a := c.Actor
+		if a.Kind == "" { // nobody said who they are
+			a = actor.Actor{Kind: actor.System, Name: "api", Address: c.Address, RequestID: c.RequestID, TraceID: c.TraceID}
+		}
+		return s.RecordAlone(actor.With(ctx, a), a.TenantID, entryOf(c))
+	}}
+}
+
+func entryOf(c web.Call) audit.Entry {
+	e := audit.Entry{
+		Event: "api.request.completed", Priority: audit.Debug, Target: audit.Target{Kind: "route", Name: c.Method + " " + c.Route},
+		Details: map[string]any{"method": c.Method, "route": c.Route, "status": c.Status, "duration_ms": c.Duration.Milliseconds(), "sensitive": c.Sensitive},
+	}
+	switch {
+	case c.Refused():
+		e.Event, e.Outcome, e.Priority = "api.request.refused", audit.Denied, audit.Warning
+	case c.Status >= 400:
+		e.Outcome = audit.Failure
+	}
+	return e
+}

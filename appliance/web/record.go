@@ -1,0 +1,144 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"nimbus/appliance/actor"
+	"nimbus/appliance/fault"
+)
+
+// Call is one request to the API as the audit trail keeps it: no body, no
+// header, no query.
+type Call struct {
+	Method    string
+	Route     string // template, e.g. /v1/stacks/{id}; the path when there is none
+	Status    int
+	Duration  time.Duration
+	Sensitive bool
+	// Actor is who asked; nobody (no kind) when they are not known.
+	Actor     actor.Actor
+	Address   string
+	RequestID string
+	TraceID   string
+}
+
+// Refused is true when the caller was not let in, or not let do it.
+func (c Call) Refused() bool {
+	return c.Status == http.StatusUnauthorized || c.Status == http.StatusForbidden
+}
+
+// Changes is true for methods that may change something.
+func (c Call) Changes() bool { return unsafe(c.Method) }
+
+// Trail is what Recorded needs of the audit trail.
+type Trail struct {
+	// Takes is nil when the trail takes records.
+	Takes func(ctx context.Context) error
+	// Record writes the record of a call and returns when it is kept.
+	Record func(ctx context.Context, c Call) error
+}
+
+// Recorded records every call that may change something, every refused one and
+// every read of a sensitive route, before the first byte of the answer leaves.
+// While the trail takes no records nothing is changed and nothing sensitive is
+// read: those calls are answered with 503 before they reach their handler. Other
+// reads go on. It belongs outside Authenticated.
+func (a *API) Recorded(trail Trail) Middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c := &recording{ResponseWriter: w, request: r, trail: trail, start: time.Now()}
+			c.Method, c.Address, c.RequestID, c.TraceID = r.Method, Address(r), RequestID(r.Context()), TraceID(r.Context())
+			c.Route, c.Sensitive = a.routeOf(r)
+			if c.gated() {
+				if err := trail.Takes(r.Context()); err != nil {
+					Fail(w, r, err)
+					return
+				}
+			}
+			ctx := context.WithValue(r.Context(), callKey, c)
+			ctx = context.WithValue(ctx, writerKey, http.ResponseWriter(c))
+			c.request = r.WithContext(ctx)
+			next.ServeHTTP(c, c.request)
+			if !c.answered {
+				c.WriteHeader(http.StatusOK)
+			}
+		})
+	}
+}
+
+// routeOf is the template of the route that serves a request.
+func (a *API) routeOf(r *http.Request) (template string, sensitive bool) {
+	_, pattern := a.mux.Handler(r)
+	for _, route := range a.routes {
+		if route.Method+" "+route.Path == pattern {
+			return route.Path, route.Sensitive
+		}
+	}
+	return "unknown", false
+}
+
+// recording is a request under way, and the writer that records it.
+type recording struct {
+	http.ResponseWriter
+	Call
+
+	request  *http.Request
+	trail    Trail
+	start    time.Time
+	answered bool
+	silent   bool // the handler's answer is replaced
+}
+
+// gated calls do not happen when they cannot be recorded.
+func (c *recording) gated() bool { return c.Changes() || c.Sensitive }
+
+// identified keeps who asked, for the record.
+func identified(ctx context.Context, a actor.Actor) {
+	if c, ok := ctx.Value(callKey).(*recording); ok {
+		c.Actor = a
+	}
+}
+
+func (c *recording) WriteHeader(status int) {
+	if c.answered || status < http.StatusOK {
+		if !c.silent {
+			c.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	c.answered, c.Status, c.Duration = true, status, time.Since(c.start)
+	if c.gated() || c.Refused() {
+		ctx := context.WithoutCancel(c.request.Context())
+		if err := c.trail.Record(ctx, c.Call); err != nil && c.gated() && !c.Refused() {
+			c.silent = true
+			c.Header().Del("Content-Length")
+			Fail(c.ResponseWriter, c.request, fault.Wrap(fault.Unavailable, err,
+				"The audit trail could not record the end of this request. It may have been done: look before you try again."))
+			return
+		}
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+func (c *recording) Write(b []byte) (int, error) {
+	if !c.answered {
+		c.WriteHeader(http.StatusOK)
+	}
+	if c.silent {
+		return len(b), nil
+	}
+	return c.ResponseWriter.Write(b)
+}
+
+// FlushError lets a streaming answer leave, after its record.
+func (c *recording) FlushError() error {
+	if !c.answered {
+		c.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(c.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController reach the writer.
+func (c *recording) Unwrap() http.ResponseWriter { return c.ResponseWriter }
