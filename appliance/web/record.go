@@ -109,7 +109,7 @@ func (c *recording) WriteHeader(status int) {
 		return
 	}
 	c.answered, c.Status, c.Duration = true, status, time.Since(c.start)
-	if c.gated() || c.Refused() {
+	if c.gated() && c.Status != http.StatusUnauthorized || c.Refused() && c.Actor.Kind != "" {
 		ctx := context.WithoutCancel(c.request.Context())
 		if err := c.trail.Record(ctx, c.Call); err != nil && c.gated() && !c.Refused() {
 			c.silent = true
