@@ -127,6 +127,8 @@ var parameter = regexp.MustCompile(`\{[a-z_]+\}`)
 var own = map[string]string{
 	"/v1/audit/records/{sequence}":          "a place in the chain of one's own tenant",
 	"/v1/audit/compliance/reports/{report}": "a kind of report about one's own tenant",
+	"/v1/audit/activity/{user}":             "what the own chain says of somebody; nothing of whom it does not know",
+	"/v1/audit/history/{kind}/{id}":         "what the own chain says of something; nothing of what it does not know",
 }
 
 // foreign makes, for each collection, something that belongs to the story's
@@ -165,6 +167,19 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 		"/v1/tasks/":           s.task,
 		"/v1/mfa/passkeys/":    s.passkey,
 		"/v1/audit/anomalies/": s.anomaly,
+		"/v1/audit/queries/":   made("/v1/audit/queries", map[string]any{"name": "mine", "filter": map[string]any{}}),
+		"/v1/audit/verify/": func() string {
+			var got struct{ ID string }
+			admin.Do(http.MethodPost, "/v1/audit/verify", nil, http.StatusOK, &got)
+			return got.ID
+		},
+		"/v1/audit/publication/places/": func() string {
+			var got struct{ Places []struct{ ID string } }
+			admin.Do(http.MethodPut, "/v1/audit/publication", map[string]any{
+				"interval_minutes": 60, "places": []map[string]any{{"kind": "email", "enabled": true, "to": []string{"ada@example.com"}}},
+			}, http.StatusOK, &got)
+			return got.Places[0].ID
+		},
 		"/v1/audit/exports/": func() string {
 			var got struct{ ID string }
 			admin.Do(http.MethodPost, "/v1/audit/exports", map[string]any{"format": "jsonl"}, http.StatusAccepted, &got)

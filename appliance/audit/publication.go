@@ -33,7 +33,7 @@ const (
 // Place is one place where checkpoints are published, so that a rewrite of the
 // chain shows to whoever keeps them.
 type Place struct {
-	ID      id.ID     `json:"id"`
+	ID      id.ID     `json:"id" required:"false" doc:"Left out, a new place is made."`
 	Kind    PlaceKind `json:"kind" enum:"file,email,webhook,syslog,object"`
 	Enabled bool      `json:"enabled"`
 
@@ -50,7 +50,7 @@ type Place struct {
 	Prefix    string   `json:"prefix,omitempty"`
 	AccessKey string   `json:"access_key,omitempty"`
 
-	HasSecret bool   `json:"has_secret"`
+	HasSecret bool   `json:"has_secret" required:"false"`
 	Secret    string `json:"secret,omitempty" doc:"Signs webhooks, or opens S3. Never answered; empty keeps the one there is."`
 
 	sealed []byte

@@ -19,19 +19,6 @@ const faultyRule = async (page) => {
 
 /** Name, address, scenario and what is done before the picture. */
 export const watchPages = [
-  { name: 'retention', path: '/audit-settings/retention' },
-  { name: 'retention-empty', path: '/audit-settings/retention', scenario: empty },
-  { name: 'retention-faulty', path: '/audit-settings/retention', act: faultyRule },
-  { name: 'holds', path: '/audit-settings/holds' },
-  { name: 'holds-empty', path: '/audit-settings/holds', scenario: empty },
-  { name: 'holds-new', path: '/audit-settings/holds', act: newHold },
-  { name: 'holds-release', path: '/audit-settings/holds', act: button(/^Release/) },
-  { name: 'redaction', path: '/audit-settings/redaction', act: (page) => page.waitForTimeout(700) },
-  { name: 'redaction-empty', path: '/audit-settings/redaction', scenario: empty, act: (page) => page.waitForTimeout(700) },
-  { name: 'archive', path: '/audit-settings/archive' },
-  { name: 'archive-empty', path: '/audit-settings/archive', scenario: empty },
-  { name: 'archive-failing', path: '/audit-settings/archive', scenario: failing, act: button('Test the place') },
-  { name: 'archive-segment', path: `/audit-settings/archive/${id(1023)}?event=identity` },
   { name: 'proof', path: '/audit-settings/proof' },
   { name: 'proof-file', path: '/audit-settings/proof', scenario: { breakglass: true } },
   { name: 'proof-failing', path: '/audit-settings/proof', scenario: failing },
