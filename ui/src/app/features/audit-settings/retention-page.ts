@@ -69,7 +69,7 @@ export class RetentionPage {
     this.tried.set(true);
     if (!faultless(this.faults()) || !(await this.sure())) return;
     await this.saving.run(async () => {
-      this.told.set(await this.api.put<Retention>('/audit/retention', this.draft()));
+      this.told.set(await this.api.put<Retention>('/audit/retention', written(this.draft())));
       this.tried.set(false);
       this.toasts.done($localize`Saved. It counts from the next run of the archive on.`);
     });
@@ -84,6 +84,11 @@ export class RetentionPage {
       danger: true,
     });
   }
+}
+
+// What is only ever told is not sent back.
+function written({ default_days, rules, archive_after_days, prune_enabled }: Retention): Retention {
+  return { default_days, rules: rules.map(({ event, days }) => ({ event, days })), archive_after_days, prune_enabled };
 }
 
 function complete(told: Retention | null): Retention {
