@@ -165,6 +165,17 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 		"/v1/tasks/":           s.task,
 		"/v1/mfa/passkeys/":    s.passkey,
 		"/v1/audit/anomalies/": s.anomaly,
+		"/v1/audit/verify/": func() string {
+			var got struct{ ID string }
+			admin.Do(http.MethodPost, "/v1/audit/verify", nil, http.StatusOK, &got)
+			return got.ID
+		},
+		"/v1/audit/publication/places/": func() string {
+			var got struct{ Places []struct{ ID string } }
+			file := map[string]any{"id": "", "kind": "file", "enabled": false, "has_secret": false}
+			admin.Do(http.MethodPut, "/v1/audit/publication", map[string]any{"interval_minutes": 60, "places": []any{file}}, http.StatusOK, &got)
+			return got.Places[0].ID
+		},
 		"/v1/audit/exports/": func() string {
 			var got struct{ ID string }
 			admin.Do(http.MethodPost, "/v1/audit/exports", map[string]any{"format": "jsonl"}, http.StatusAccepted, &got)
