@@ -109,6 +109,21 @@ func (s *Service) Anomalies(ctx context.Context, f AnomalyFilter) ([]Anomaly, er
 	return all, err
 }
 
+// Anomaly returns one finding of the actor's tenant. It returns fault.Forbidden
+// without audit:anomaly:read, and fault.NotFound.
+func (s *Service) Anomaly(ctx context.Context, anomaly id.ID) (Anomaly, error) {
+	a, err := s.authorise(ctx, ReadAnomalies)
+	if err != nil {
+		return Anomaly{}, err
+	}
+	var found Anomaly
+	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
+		found, err = insightStore{}.anomaly(ctx, anomaly)
+		return db.Fault(err)
+	})
+	return found, err
+}
+
 // DecideAnomaly acknowledges a finding, calls it a false positive, which also
 // keeps its pattern from making new ones, or opens it again. It returns
 // fault.Forbidden without audit:anomaly:update, fault.NotFound, and
@@ -124,7 +139,7 @@ func (s *Service) DecideAnomaly(ctx context.Context, anomaly id.ID, to AnomalySt
 	}
 	var found Anomaly
 	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
-		if found, err = (insightStore{}).anomaly(ctx, anomaly); err != nil {
+		if found, err = (insightStore{}).lockedAnomaly(ctx, anomaly); err != nil {
 			return db.Fault(err)
 		}
 		if found.State == to {

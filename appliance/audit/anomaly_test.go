@@ -396,6 +396,12 @@ func TestDecideAnomaly(t *testing.T) {
 	if _, err := w.DecideAnomaly(w.as(w.beta), f.ID, AnomalyAcknowledged, ""); !fault.Is(err, fault.NotFound) {
 		t.Errorf("another tenant decides: %v", err)
 	}
+	if _, err := w.Anomaly(w.as(w.beta), f.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("another tenant reads: %v", err)
+	}
+	if one := must2(w.Anomaly(ctx, f.ID)); one.ID != f.ID || one.Count != 10 || len(one.Evidence) != 10 {
+		t.Errorf("%+v", one)
+	}
 	f = must2(w.DecideAnomaly(ctx, f.ID, AnomalyFalsePositive, "the scanner"))
 	if f.Decider != "Chief" || f.Note != "the scanner" || f.DecidedAt.IsZero() {
 		t.Errorf("%+v", f)
@@ -430,10 +436,11 @@ func TestDecideAnomaly(t *testing.T) {
 		w.denied[p] = true
 	}
 	_, list := w.Anomalies(ctx, AnomalyFilter{})
+	_, one := w.Anomaly(ctx, f.ID)
 	_, rules := w.AnomalyRules(ctx)
 	_, set := w.SetAnomalyRules(ctx, nil)
 	_, decide := w.DecideAnomaly(ctx, f.ID, AnomalyOpen, "")
-	for _, err := range []error{list, rules, set, decide, w.RunAnomalies(ctx)} {
+	for _, err := range []error{list, one, rules, set, decide, w.RunAnomalies(ctx)} {
 		if !fault.Is(err, fault.Forbidden) {
 			t.Errorf("without the permission: %v", err)
 		}

@@ -229,6 +229,12 @@ func (insightStore) anomalies(ctx context.Context, f AnomalyFilter) ([]Anomaly, 
 }
 
 func (insightStore) anomaly(ctx context.Context, anomaly id.ID) (Anomaly, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select `+anomalyColumns+` from audit_anomaly where id = $1`, anomaly)
+	return pgx.CollectExactlyOneRow(rows, scanAnomaly)
+}
+
+// lockedAnomaly is one that nobody else changes until the transaction ends.
+func (insightStore) lockedAnomaly(ctx context.Context, anomaly id.ID) (Anomaly, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select `+anomalyColumns+` from audit_anomaly where id = $1 for update`, anomaly)
 	return pgx.CollectExactlyOneRow(rows, scanAnomaly)
 }

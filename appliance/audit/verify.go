@@ -88,7 +88,7 @@ type stretch struct {
 	rows        []chainRow
 	tiles       map[chunk][]byte
 	checkpoints []Checkpoint
-	done        sync.WaitGroup
+	done        chan error
 }
 
 // chainRow is one entry with its record.
@@ -108,41 +108,30 @@ func (r *chainRow) column(b []byte, i int) []byte {
 	return b[r.at[i]:r.at[i+1]:r.at[i+1]]
 }
 
-// run reads ahead in one goroutine, hashes bodies and compares columns in one
-// per core, and joins in order here.
+// run has a few goroutines read stretches side by side, each hashing bodies and
+// comparing columns of its own, and joins them in order here.
 func (v *verifier) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var (
-		order  = make(chan *stretch, 2)
-		work   = make(chan func())
-		failed error
-		wait   sync.WaitGroup
-	)
+	order := make(chan *stretch, 1)
+	var wait sync.WaitGroup
 	defer wait.Wait()
 	defer cancel()
-	for range runtime.GOMAXPROCS(0) {
-		wait.Go(func() {
-			for fn := range work {
-				fn()
-			}
-		})
-	}
+	first := v.Last + 1
 	wait.Go(func() {
 		defer close(order)
-		defer close(work)
-		failed = v.read(ctx, order, work)
+		v.read(ctx, first, order, &wait)
 	})
 	for st := range order {
-		st.done.Wait()
-		if err := v.joined(st); err != nil {
-			cancel()
-			for range order { // lets the reader go
-			}
+		err := <-st.done
+		if err == nil {
+			err = v.joined(st)
+		}
+		if err != nil {
 			return err
 		}
+		v.buffers.Put(st)
 	}
-	return failed
+	return ctx.Err()
 }
 
 func (v *verifier) joined(st *stretch) error {
@@ -155,40 +144,44 @@ func (v *verifier) joined(st *stretch) error {
 	return v.options.Save(v.Walk)
 }
 
-// read reads stretch after stretch and has them hashed in parts.
-func (v *verifier) read(ctx context.Context, order chan<- *stretch, work chan<- func()) error {
-	for first := v.Last + 1; first <= v.Total; {
-		last := min((first-1)/verifyBatch*verifyBatch+verifyBatch, v.Total)
-		st := &stretch{first: first, last: last}
-		if err := v.in(ctx, v.tenant, func(ctx context.Context) error { return v.load(ctx, st) }); err != nil {
-			return err
+// readers is how many stretches are read at once: one per core, and one that
+// waits for the database.
+var readers = runtime.GOMAXPROCS(0) + 1
+
+// read begins one stretch after the other, in order, until ctx ends.
+func (v *verifier) read(ctx context.Context, first int64, order chan<- *stretch, wait *sync.WaitGroup) {
+	slots := make(chan struct{}, readers)
+	for first <= v.Total {
+		st, ok := v.buffers.Get().(*stretch)
+		if !ok {
+			st = &stretch{}
 		}
-		const part = 1024
-		for begin := 0; begin < len(st.rows); begin += part {
-			rows := st.rows[begin:min(begin+part, len(st.rows))]
-			st.done.Add(1)
-			work <- func() {
-				defer st.done.Done()
-				st.hash(rows)
-			}
+		*st = stretch{first: first, last: min((first-1)/verifyBatch*verifyBatch+verifyBatch, v.Total), done: make(chan error, 1),
+			bytes: st.bytes[:0], rows: st.rows[:0]}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
 		}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			err := v.in(ctx, v.tenant, func(ctx context.Context) error { return v.load(ctx, st) })
+			st.hash()
+			st.done <- err
+		})
 		select {
 		case order <- st:
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
-		first = last + 1
+		first = st.last + 1
 	}
-	return nil
 }
 
 func (v *verifier) load(ctx context.Context, st *stretch) (err error) {
-	st.rows = make([]chainRow, 0, st.last-st.first+1)
-	st.bytes = make([]byte, 0, v.usual)
 	if err = v.store.entries(ctx, st.first, st.last, st.add); err != nil {
 		return err
 	}
-	v.usual = cap(st.bytes)
 	if st.tiles, err = v.store.tilesEnding(ctx, st.first, st.last); err != nil {
 		return err
 	}
@@ -218,10 +211,10 @@ func (st *stretch) add(raw [][]byte) error {
 }
 
 // hash computes the leaves of bodies and compares columns.
-func (st *stretch) hash(rows []chainRow) {
+func (st *stretch) hash() {
 	var columns [columnCount][]byte
-	for i := range rows {
-		r := &rows[i]
+	for i := range st.rows {
+		r := &st.rows[i]
 		for c := range columns {
 			columns[c] = r.column(st.bytes, c)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"nimbus/appliance/audit/ledger"
@@ -61,7 +62,7 @@ type verifier struct {
 	tenant  id.ID
 	origin  string
 	keys    ledger.Keys
-	usual   int // bytes of a stretch
+	buffers sync.Pool // of stretches
 	saved   time.Time
 	every   time.Duration // between two saves
 

@@ -1,4 +1,5 @@
 // Made-up retention, holds, redaction, archive and checkpoints.
+import { vkey as first } from './audit.mjs';
 import { ago, id, page, problem } from './made-up.mjs';
 
 const hex = (n, length = 64) => Array.from({ length }, (_, at) => ((at * 7 + n * 13 + ((at * n) % 5)) % 16).toString(16)).join('');
@@ -24,29 +25,29 @@ let rules = [
   { id: id(1012), name: 'Bank accounts', kind: 'pattern', match: '[A-Z]{2}[0-9]{20}', scope: 'all', enabled: true },
   { id: id(1013), name: 'Card numbers', kind: 'pattern', match: '([0-9]{4} ){3}[0-9]{4}', scope: 'all', enabled: false },
 ];
-let target = { kind: 's3', path: '', endpoint: 'https://s3.home.arpa:9000', bucket: 'nimbus-audit', region: 'garage', prefix: 'homelab/', access_key: 'GK31c2f218a2e44f485b94239e', has_secret: true };
+let target = { kind: 's3', path: '', endpoint: 's3.home.arpa:9000', bucket: 'nimbus-audit', region: 'garage', prefix: 'homelab/', access_key: 'GK31c2f218a2e44f485b94239e', has_secret: true };
 const states = ['written', 'verified', 'verified', 'pruned', 'pruned'];
-const segments = Array.from({ length: 5 }, (_, at) => {
-  const last = 4096 - at * 768;
-  return { id: id(1020 + at), first: last - 767, last, records: 768, bytes: 61_000 + at * 911, sha256: hex(at + 3), key: `audit/homelab/${String(last - 767).padStart(10, '0')}-${String(last).padStart(10, '0')}.ndjson.zst`, state: states[at], created_at: ago(300 + at * 43_000), verified_at: at ? ago(299 + at * 43_000) : null, pruned_at: states[at] === 'pruned' ? ago(200 + at * 43_000) : null };
+const segments = Array.from({ length: 16 }, (_, at) => {
+  const last = 4096 - at * 256;
+  return { id: id(1020 + at), first: last - 255, last, records: 256, bytes: 61_000 + at * 911, sha256: hex(at + 3), key: `audit/homelab/${String(last - 255).padStart(10, '0')}-${String(last).padStart(10, '0')}.ndjson.zst`, state: states[at] ?? 'pruned', created_at: ago(300 + at * 43_000), verified_at: at ? ago(299 + at * 43_000) : null, pruned_at: at > 2 ? ago(200 + at * 43_000) : null };
 });
 const origin = `nimbus/${id(1)}/${id(2)}`;
 const vkey = (n) => `${origin}+${hex(n, 8)}+${base64(n)}`;
 const keys = [
-  { name: origin, vkey: vkey(5), algorithm: 'ECDSA P-256', kind: 'hsm', created_at: ago(40_000), retired_at: null },
+  { name: origin, vkey: first, algorithm: 'ECDSA P-256', kind: 'hsm', created_at: ago(40_000), retired_at: null },
   { name: origin, vkey: vkey(9), algorithm: 'Ed25519', kind: 'file', created_at: ago(90_000), retired_at: ago(40_000) },
 ];
 let places = [
   { id: id(1031), kind: 'email', enabled: true, to: ['auditor@okafor.example', 'notary@example.org'] },
   { id: id(1032), kind: 'syslog', enabled: true, address: 'witness.example.org:6514', transport: 'tls', format: 'rfc5424', ca_pem: '' },
-  { id: id(1033), kind: 'object', enabled: true, endpoint: 'https://s3.example.org', bucket: 'witness', region: '', prefix: 'nimbus/', access_key: 'AKIA', has_secret: true },
+  { id: id(1033), kind: 'object', enabled: true, endpoint: 's3.example.org', bucket: 'witness', region: '', prefix: 'nimbus/', access_key: 'AKIA', has_secret: true },
   { id: id(1034), kind: 'file', enabled: false, path: '/mnt/usb/checkpoints' },
 ];
 let interval = 10;
 const note = (size) => `${origin}\n${size}\n${base64(size)}\n\n— ${origin} ${base64(size + 1)}${base64(size + 2)}\n`;
 const checkpoints = Array.from({ length: 8 }, (_, at) => {
   const size = 4312 - at * 37;
-  const published = at === 7 ? [] : places.slice(0, 3).map((place, n) => ({ place: ['auditor@okafor.example', 'witness.example.org:6514', 'https://s3.example.org / witness'][n], at: (at === 0 && n === 2) || (at === 2 && n === 1) ? null : ago(at * 60), error: at === 2 && n === 1 ? 'The receiver did not answer within 5 seconds.' : '' }));
+  const published = at === 7 ? [] : places.slice(0, 3).map((place, n) => ({ place: ['auditor@okafor.example', 'witness.example.org:6514', 'object witness'][n], at: (at === 0 && n === 2) || (at === 2 && n === 1) ? null : ago(at * 60), error: at === 2 && n === 1 ? 'The receiver did not answer within 5 seconds.' : '' }));
   return { id: id(1040 + at), size, root: base64(size), note: note(size), key_kind: at < 6 ? 'hsm' : 'file', key_name: origin, algorithm: at < 6 ? 'ECDSA P-256' : 'Ed25519', created_at: ago(at * 60 + 2), published };
 });
 const archived = (last) => ({ sequence: last, time: ago((4312 - last) * 7), event: types[last % types.length].code, outcome: ['success', 'success', 'denied', 'failure'][last % 4], actor: ada, target: { kind: 'user', id: id(13), name: 'Mira Okafor' }, address: '192.168.1.23' });
@@ -74,7 +75,6 @@ function records({ params, query }) {
 
 /** Life of the records and what proves them. */
 export const routes = [
-  ['GET', /^\/v1\/audit\/events$/, () => page(types)],
   ['GET', /^\/v1\/audit\/retention$/, ({ scenario }) => [200, scenario.empty ? { default_days: null, rules: [], archive_after_days: 30, prune_enabled: false } : retention]],
   ['PUT', /^\/v1\/audit\/retention$/, ({ body }) => [200, (retention = body)]],
   ['GET', /^\/v1\/audit\/holds$/, ({ scenario }) => page(scenario.empty ? [] : holds)],
@@ -95,6 +95,6 @@ export const routes = [
   ['GET', /^\/v1\/audit\/checkpoints$/, ({ scenario }) => page(scenario.empty ? [] : checkpoints)],
   ['POST', /^\/v1\/audit\/checkpoints$/, ({ scenario }) => scenario.failing ? problem(503, 'unavailable', 'The token “nimbus” is not in its slot. Put it back, then try again.') : [201, checkpoints[0]]],
   ['GET', /^\/v1\/audit\/publication$/, ({ scenario }) => [200, { interval_minutes: interval, places: scenario.empty ? [] : places }]],
-  ['PUT', /^\/v1\/audit\/publication$/, ({ body }) => { interval = body.interval_minutes; places = body.places.map((place, at) => ({ id: id(1200 + at), has_secret: Boolean(place.secret), ...place, secret: undefined })); return [200, { interval_minutes: interval, places }]; }],
+  ['PUT', /^\/v1\/audit\/publication$/, ({ body }) => { interval = body.interval_minutes; places = body.places.map((place, at) => ({ ...place, id: place.id.startsWith('0000') ? id(1200 + at) : place.id, has_secret: place.has_secret || Boolean(place.secret), secret: undefined })); return [200, { interval_minutes: interval, places }]; }],
   ['POST', /^\/v1\/audit\/publication\/places\/([^/]+)\/test$/, ({ scenario }) => scenario.failing ? problem(503, 'unavailable', 'The receiver did not answer within 5 seconds. Look whether it listens on this port.') : [204]],
 ];

@@ -41,7 +41,7 @@ function path(index, first, end) {
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const spki = publicKey.export({ type: 'spki', format: 'der' });
 const keyID = sha(spki).subarray(0, 4);
-const vkey = `${origin}+${keyID.toString('hex')}+${Buffer.concat([Buffer.of(2), spki]).toString('base64')}`;
+export const vkey = `${origin}+${keyID.toString('hex')}+${Buffer.concat([Buffer.of(2), spki]).toString('base64')}`;
 const headText = `${origin}\n${covered}\n${root(0, covered).toString('base64')}\n`;
 const checkpoint = `${headText}\n— ${origin} ${Buffer.concat([keyID, sign('sha256', Buffer.from(headText), privateKey)]).toString('base64')}\n`;
 
@@ -146,8 +146,6 @@ export const routes = [
     if (sequence > covered) return problem(409, 'conflict', 'No checkpoint covers this record yet.');
     return [200, { leaf: records[sequence - 1].leaf, index: sequence - 1, size: covered, hashes: path(sequence - 1, 0, covered).map((hash) => hash.toString('base64')), checkpoint }];
   }],
-  ['GET', /^\/v1\/audit\/keys$/, () => page([{ name: 'audit-2026', vkey, algorithm: 'ecdsa-p256', kind: 'hsm', created_at: ago(90_000), retired_at: null }])],
-  ['GET', /^\/v1\/audit\/archive\/segments$/, () => page([{ id: id(71), first: 1, last: 256, records: 256, bytes: 20_000, sha256: sha('y').toString('hex'), key: 'homelab/000000000001-000000000256.jsonl.zst', state: 'pruned', created_at: ago(9000), verified_at: ago(8999), pruned_at: ago(8000) }])],
   ['POST', /^\/v1\/audit\/verify$/, () => { run = { at: Date.now(), cancelled: false }; return [202, { id: id(77) }]; }],
   ['GET', /^\/v1\/audit\/verify\/[^/]+$/, ({ scenario }) => [200, verification(scenario)]],
   ['DELETE', /^\/v1\/audit\/verify\/[^/]+$/, () => { run.cancelled = true; return [204]; }],

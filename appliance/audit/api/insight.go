@@ -20,6 +20,8 @@ func registerInsight(a *web.API, h handlers) {
 		Summary: "Change rules by which anomalies are found", Description: "Rules that are left out stay as they are.", Permission: audit.UpdateAnomalies}, h.setAnomalyRules)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/anomalies", Tag: tag,
 		Summary: "List anomalies, newest first", Permission: audit.ReadAnomalies}, h.anomalies)
+	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/anomalies/{id}", Tag: tag,
+		Summary: "Read an anomaly", Permission: audit.ReadAnomalies}, h.anomaly)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/audit/anomalies/run", Tag: tag, Status: http.StatusAccepted,
 		Summary: "Look for anomalies now", Permission: audit.UpdateAnomalies}, h.runAnomalies)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/compliance", Tag: tag,
@@ -116,6 +118,15 @@ func (h handlers) anomalies(ctx context.Context, in *anomaliesInput) (anomalyPag
 		p.Next = &next
 	}
 	return p, err
+}
+
+type anomalyInput struct {
+	ID id.ID `path:"id"`
+}
+
+func (h handlers) anomaly(ctx context.Context, in *anomalyInput) (anomaly, error) {
+	found, err := h.Anomaly(ctx, in.ID)
+	return presentAnomaly(found), err
 }
 
 func presentAnomaly(a audit.Anomaly) anomaly {

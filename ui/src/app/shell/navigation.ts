@@ -37,19 +37,14 @@ export const navigation: readonly NavigationGroup[] = [
   {
     label: $localize`Governance`,
     entries: [
-      { path: '/tenants', label: $localize`Tenants`, icon: 'tenant', keys: 'g t' },
-      { path: '/users', label: $localize`People`, icon: 'users', keys: 'g u' },
-      { path: '/roles', label: $localize`Roles`, icon: 'role', keys: 'g r' },
-      { path: '/identity-providers', label: $localize`Sign-in`, icon: 'key', keys: 'g k' },
-    ],
-  },
-  {
-    label: $localize`Audit trail`,
-    entries: [
       { path: '/audit', label: $localize`Audit`, icon: 'audit', keys: 'g l' },
       { path: '/anomalies', label: $localize`Anomalies`, icon: 'anomaly', keys: 'g n', needs: ['audit:anomaly:read'] },
       { path: '/compliance', label: $localize`Compliance`, icon: 'compliance', keys: 'g o', needs: ['audit:report:read'] },
       { path: '/audit-settings', label: $localize`Audit settings`, icon: 'settings', keys: 'g e', needs: auditSettingsRights },
+      { path: '/tenants', label: $localize`Tenants`, icon: 'tenant', keys: 'g t' },
+      { path: '/users', label: $localize`People`, icon: 'users', keys: 'g u' },
+      { path: '/roles', label: $localize`Roles`, icon: 'role', keys: 'g r' },
+      { path: '/identity-providers', label: $localize`Sign-in`, icon: 'key', keys: 'g k' },
     ],
   },
   {

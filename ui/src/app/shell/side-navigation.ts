@@ -66,6 +66,14 @@ import { navigationFor } from './navigation';
       color: var(--rail-ink);
       text-decoration: none;
     }
+    @media (max-height: 980px) {
+      h2 {
+        padding-top: var(--s3);
+      }
+      a {
+        min-height: 1.9375rem;
+      }
+    }
     a:hover {
       background: var(--rail-hover);
       color: var(--rail-ink);

@@ -1,12 +1,13 @@
 import { DIALOG_DATA, DialogRef } from '@angular/cdk/dialog';
-import { ChangeDetectionStrategy, Component, effect, inject, signal, untracked } from '@angular/core';
+import { ChangeDetectionStrategy, Component, computed, effect, inject, signal, untracked } from '@angular/core';
 import { FormControl, FormGroup, ReactiveFormsModule, Validators } from '@angular/forms';
 
 import { DialogFrame } from '@core/dialog/dialog-frame';
 import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
+import { Session } from '@core/session/session';
 
-import { Place, PlaceForm, PlaceKind, formOf, kindWord, placeOf, uses } from './place';
+import { Place, PlaceForm, PlaceKind, formOf, goesElsewhere, kindWord, placeOf, uses } from './place';
 
 const kinds: readonly PlaceKind[] = ['file', 'email', 'webhook', 'syslog', 'object'];
 
@@ -26,6 +27,11 @@ export class PlaceDialog {
   protected readonly kindWord = kindWord;
   protected readonly form = controls(formOf(this.before ?? {}));
   protected readonly checking = submit(this.form);
+  protected readonly root = inject(Session).tenant()?.is_root ?? false;
+  protected readonly elsewhere = computed(() => {
+    this.checking.touched();
+    return goesElsewhere(this.before, this.form.getRawValue()) && this.form.controls.secret.value === '';
+  });
   protected readonly keeps = $localize`Left empty, the stored one stays.`;
   protected readonly signs = $localize`Each request is signed with it, so that the receiver can tell ours from others.`;
   protected readonly words = { change: $localize`Change`, add: $localize`Add` };
@@ -43,7 +49,7 @@ export class PlaceDialog {
   }
 
   protected take(): void {
-    if (!this.checking.ready()) return;
+    if (!this.checking.ready() || this.elsewhere()) return;
     const place = placeOf(this.kind(), this.before?.enabled ?? true, this.form.getRawValue(), this.before?.id);
     this.ref.close(place);
   }

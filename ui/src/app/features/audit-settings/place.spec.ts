@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { addresses, formOf, placeOf, uses, whereOf } from './place';
+import { addresses, formOf, goesElsewhere, placeOf, uses, whereOf, written } from './place';
 
 test('a place has only the settings of its kind', () => {
   const form = { ...formOf({}), path: '/mnt/usb', url: 'https://left.over', address: 'x:1' };
@@ -29,6 +29,20 @@ test('what must be filled in is told from what may be', () => {
 test('a form and its place are the same again', () => {
   const place = { id: '7', kind: 'syslog' as const, enabled: false, address: 'logs:6514', transport: 'tcp', format: 'cef', ca_pem: '' };
   assert.deepEqual(placeOf('syslog', false, formOf(place), '7'), place);
+});
+
+test('a secret belongs to its address', () => {
+  const before = { kind: 'webhook' as const, enabled: true, url: 'https://a.example', has_secret: true };
+  assert.ok(goesElsewhere(before, { ...formOf(before), url: 'https://b.example' }));
+  assert.ok(!goesElsewhere(before, formOf(before)));
+  assert.ok(!goesElsewhere({ ...before, has_secret: false }, { ...formOf(before), url: 'https://b.example' }));
+});
+
+test('places are sent with all that the server asks for', () => {
+  const [old, fresh] = written([{ id: '7', kind: 'file', enabled: true, has_secret: false }, { kind: 'file', enabled: true }]);
+  assert.equal(old?.id, '7');
+  assert.match(fresh?.id ?? '', /^[0-]+$/);
+  assert.equal(fresh?.has_secret, false);
 });
 
 test('a place says where it is', () => {

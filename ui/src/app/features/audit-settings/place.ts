@@ -52,11 +52,11 @@ export interface PlaceForm {
 
 /** The settings of each kind; a `?` marks what may stay empty. */
 const settings: Readonly<Record<PlaceKind, readonly string[]>> = {
-  file: ['path'],
+  file: ['path?'],
   email: ['to'],
   webhook: ['url', 'secret?', 'ca_pem?'],
   syslog: ['address', 'transport', 'format', 'ca_pem?'],
-  object: ['endpoint', 'bucket', 'region?', 'prefix?', 'access_key', 'secret?'],
+  object: ['endpoint', 'bucket', 'region?', 'prefix?', 'access_key', 'secret?', 'ca_pem?'],
 };
 
 /** Whether a kind has a setting, and whether it must be filled in. */
@@ -82,6 +82,19 @@ export function formOf(place: Partial<Place>): PlaceForm {
     access_key: place.access_key ?? '',
     secret: '',
   };
+}
+
+const none = '00000000-0000-0000-0000-000000000000';
+
+/** Places as the server takes them: a new one has the id of none. */
+export function written(places: readonly Place[]): Place[] {
+  return places.map((place) => ({ ...place, id: place.id ?? none, has_secret: place.has_secret ?? false }));
+}
+
+/** Whether stored secrets do not fit any more, because they were for another address. */
+export function goesElsewhere(before: Place | null, form: PlaceForm): boolean {
+  if (!before?.has_secret) return false;
+  return (before.url ?? '') !== form.url.trim() || (before.endpoint ?? '') !== form.endpoint.trim();
 }
 
 /** The place that a form describes: only what belongs to its kind, and a secret only when one was entered. */
@@ -121,7 +134,7 @@ export function kindWord(kind: string): string {
 export function whereOf(place: Place): string {
   switch (place.kind) {
     case 'file':
-      return place.path ?? '';
+      return place.path || $localize`kept by the appliance`;
     case 'email':
       return (place.to ?? []).join(', ');
     case 'webhook':

@@ -19,7 +19,7 @@ import { Session } from '@core/session/session';
 import { Time } from '@core/time/time';
 
 import { CheckpointDialog } from './checkpoint-dialog';
-import { Checkpoint, Signer, SigningKey, keyPlace, reachOf, signerTone, signerWord, verifyCommands } from './proof';
+import { Checkpoint, Signer, SigningKey, keyPlace, keyPlaceShort, knownTime, reachOf, signerTone, signerWord, verifyCommands } from './proof';
 import { PublicationCard } from './publication-card';
 
 /** What proves the chain: the key that signs, the checkpoints, where they went, and how to check them elsewhere. */
@@ -43,6 +43,8 @@ export class ProofPage {
   protected readonly making = action('toast');
   protected readonly commands = computed(() => verifyCommands(this.keys.value()?.items ?? []));
   protected readonly keyPlace = keyPlace;
+  protected readonly keyPlaceShort = keyPlaceShort;
+  protected readonly since = knownTime;
   protected readonly signerTone = signerTone;
   protected readonly signerWord = signerWord;
   protected readonly reachOf = reachOf;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Checkpoint, keyPlace, reachOf, signerTone, signerWord, verifyCommands } from './proof';
+import { Checkpoint, keyPlace, reachOf, knownTime, signerTone, signerWord, verifyCommands } from './proof';
 
 const checkpoint = (published: Checkpoint['published']): Checkpoint => ({
   id: '1', size: 10, root: '', note: '', key_kind: 'file', key_name: '', algorithm: '', created_at: '', published,
@@ -30,6 +30,12 @@ test('states and kinds are words', () => {
   assert.notEqual(signerWord('none'), 'none');
   assert.notEqual(keyPlace('hsm'), 'hsm');
   assert.equal(keyPlace('cloud'), 'cloud');
+});
+
+test('a moment of year 1 is none', () => {
+  assert.equal(knownTime('0001-01-01T00:00:00Z'), null);
+  assert.equal(knownTime(undefined), null);
+  assert.equal(knownTime('2026-01-01T00:00:00Z'), '2026-01-01T00:00:00Z');
 });
 
 test('the commands hold every key as it is', () => {

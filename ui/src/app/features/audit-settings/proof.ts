@@ -51,6 +51,17 @@ export function keyPlace(kind: string): string {
   }
 }
 
+/** Where the key lies, in a word. */
+export function keyPlaceShort(kind: string): string {
+  if (kind === 'hsm') return $localize`HSM`;
+  return kind === 'file' ? $localize`file` : kind;
+}
+
+/** A moment, or null where there was none: the zero time of the server is year 1. */
+export function knownTime(at: string | null | undefined): string | null {
+  return at && !at.startsWith('0001-') ? at : null;
+}
+
 /** The colour of the signer's state. */
 export function signerTone(state: string): Tone {
   if (state === 'ready') return 'good';
@@ -94,6 +105,6 @@ export function verifyCommands(keys: readonly SigningKey[]): string {
     `cat > nimbus-audit.keys <<'EOF'`,
     ...keys.map((key) => key.vkey),
     `EOF`,
-    `nimbus-verify --keys nimbus-audit.keys --checkpoint checkpoint.txt export.jsonl`,
+    `nimbus-verify --key nimbus-audit.keys --checkpoints checkpoint.txt export.jsonl`,
   ].join('\n');
 }

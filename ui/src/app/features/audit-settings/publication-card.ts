@@ -1,4 +1,4 @@
-import { ChangeDetectionStrategy, Component, inject, linkedSignal } from '@angular/core';
+import { ChangeDetectionStrategy, Component, inject, linkedSignal, output } from '@angular/core';
 
 import { Api } from '@core/api/api';
 import { remote } from '@core/api/remote';
@@ -10,7 +10,7 @@ import { Field, FieldInput } from '@core/form/field';
 import { Icon } from '@core/icon/icon';
 import { Badge } from '@core/page/badge';
 
-import { Place, PublicationSettings, kindWord, whereOf } from './place';
+import { Place, PublicationSettings, kindWord, whereOf, written } from './place';
 import { PlaceDialog } from './place-dialog';
 
 /** Where checkpoints go, so that nobody can rewrite the chain unseen; each change is saved at once. */
@@ -25,6 +25,9 @@ export class PublicationCard {
   private readonly api = inject(Api);
   private readonly dialogs = inject(Dialogs);
   private readonly toasts = inject(Toasts);
+  /** A checkpoint was published for a test. */
+  readonly tested = output();
+
   protected readonly told = remote<PublicationSettings>(() => '/audit/publication');
   protected readonly interval = linkedSignal(() => this.told.value()?.interval_minutes ?? 10);
   protected readonly saving = action();
@@ -34,7 +37,7 @@ export class PublicationCard {
 
   protected setInterval(text: string): void {
     const minutes = Math.trunc(Number(text));
-    if (minutes >= 1) this.interval.set(minutes);
+    if (minutes >= 10 && minutes <= 10_080) this.interval.set(minutes);
   }
 
   protected async saveInterval(): Promise<void> {
@@ -70,7 +73,8 @@ export class PublicationCard {
 
   protected async test(place: Place): Promise<void> {
     if (!(await this.testing.run(() => this.api.post(`/audit/publication/places/${place.id}/test`)))) return;
-    this.toasts.done($localize`A test went to ${whereOf(place)}. Look whether it arrived.`);
+    this.toasts.done($localize`The newest checkpoint went to ${whereOf(place)}. Look whether it arrived.`);
+    this.tested.emit();
   }
 
   private places(): Place[] {
@@ -82,16 +86,10 @@ export class PublicationCard {
   }
 
   private async save(places: Place[], text: string): Promise<void> {
-    const body = { interval_minutes: this.interval(), places: places.map(written) };
+    const body = { interval_minutes: this.interval(), places: written(places) };
     await this.saving.run(async () => {
       this.told.set(await this.api.put<PublicationSettings>('/audit/publication', body));
       this.toasts.done(text);
     });
   }
-}
-
-// What is only ever told is not sent back.
-function written(place: Place): Omit<Place, 'has_secret'> {
-  const { has_secret: _, ...rest } = place;
-  return rest;
 }

@@ -32,14 +32,14 @@ import { Coverage, percent } from './report';
             <dt i18n>Verified</dt>
             <dd>
               @if (coverage().verified_at) {
-                <nb-time [at]="coverage().verified_at" [relative]="true" />
+                <nb-time [at]="coverage().verified_at" [relative]="true" />&ngsp;
                 @if (coverage().ok) {
                   <nb-badge tone="good" i18n>whole</nb-badge>
                 } @else {
                   <nb-badge tone="bad" i18n>broken</nb-badge>
                 }
               } @else {
-                <span i18n>never</span> · <a routerLink="/audit" i18n>verify now</a>
+                <span i18n>never</span>&ngsp;· <a routerLink="/audit/verify" i18n>verify now</a>
               }
             </dd>
           </div>

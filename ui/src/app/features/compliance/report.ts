@@ -163,7 +163,7 @@ export function fixFor(check: string, tenant: string): { link: string[] | null; 
     case 'signing_key':
       return { link: ['/audit-settings/proof'] };
     case 'chain_verified':
-      return { link: ['/audit'] };
+      return { link: ['/audit/verify'] };
     case 'no_critical_anomaly':
       return { link: ['/anomalies'] };
     case 'changes_approved':

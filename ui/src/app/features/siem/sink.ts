@@ -106,7 +106,7 @@ export function sinkBody(kind: SinkKind, form: SinkForm, choices: SinkChoices): 
     return { ...common, format: 'json', url: form.url.trim(), ca_pem: form.ca_pem.trim(), ...entered(form, 'secret', 'authorization') };
   }
   const plain = { ...common, format: form.format, address: form.address.trim(), transport: form.transport };
-  if (form.transport !== 'tls') return { ...plain, ca_pem: '', client_cert_pem: '' };
+  if (form.transport !== 'tls') return { ...plain, ca_pem: '', client_cert_pem: '', client_key_pem: '' };
   const pem = { ca_pem: form.ca_pem.trim(), client_cert_pem: form.client_cert_pem.trim() };
   if (pem.client_cert_pem === '') return { ...plain, ...pem, client_key_pem: '' };
   return { ...plain, ...pem, ...entered(form, 'client_key_pem') };
