@@ -4,17 +4,9 @@ const button = (name) => (page) => page.getByRole('button', { name }).first().cl
 const empty = { empty: true };
 const failing = { failing: true };
 
-const newHold = async (page) => {
-  await button('New hold')(page);
-  await page.getByRole('button', { name: 'Hold these records' }).click();
-};
 const place = (kind) => async (page) => {
   await button('Add a place')(page);
   await page.getByLabel('What kind of place').selectOption(kind);
-};
-const faultyRule = async (page) => {
-  await button('Add a rule')(page);
-  await page.getByRole('button', { name: /^Save/ }).click();
 };
 
 /** Name, address, scenario and what is done before the picture. */
