@@ -53,7 +53,7 @@ func TestSpine(t *testing.T) {
 			Actor          struct{ Name string }
 		}
 	}
-	admin.Do(http.MethodGet, "/v1/audit/records?outcome=denied", nil, http.StatusOK, &records)
+	admin.Do(http.MethodGet, "/v1/audit/records?outcome=denied&event=permission", nil, http.StatusOK, &records)
 	if len(records.Items) != 2 || records.Items[0].Actor.Name != "Rita Reader" || records.Items[0].Event != "permission.check.denied" {
 		t.Errorf("refusals recorded: %+v", records.Items)
 	}
