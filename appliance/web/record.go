@@ -17,11 +17,8 @@ type Call struct {
 	Status    int
 	Duration  time.Duration
 	Sensitive bool
-	// Actor is who asked; nobody (no kind) when they are not known.
-	Actor     actor.Actor
-	Address   string
-	RequestID string
-	TraceID   string
+	// Actor is who asked.
+	Actor actor.Actor
 }
 
 // Refused is true when the caller was not let in, or not let do it.
@@ -40,8 +37,10 @@ type Trail struct {
 	Record func(ctx context.Context, c Call) error
 }
 
-// Recorded records every call that may change something, every refused one and
-// every read of a sensitive route, before the first byte of the answer leaves.
+// Recorded records every call of a known caller that may change something, was
+// refused or reads a sensitive route, before the first byte of the answer
+// leaves. Calls of nobody are not recorded, or anybody could fill the disk; what public routes
+// do is recorded by the services behind them, refused sign-ins included.
 // While the trail takes no records nothing is changed and nothing sensitive is
 // read: those calls are answered with 503 before they reach their handler. Other
 // reads go on. It belongs outside Authenticated.
@@ -49,7 +48,7 @@ func (a *API) Recorded(trail Trail) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := &recording{ResponseWriter: w, request: r, trail: trail, start: time.Now()}
-			c.Method, c.Address, c.RequestID, c.TraceID = r.Method, Address(r), RequestID(r.Context()), TraceID(r.Context())
+			c.Method = r.Method
 			c.Route, c.Sensitive = a.routeOf(r)
 			if c.gated() {
 				if err := trail.Takes(r.Context()); err != nil {
@@ -109,7 +108,7 @@ func (c *recording) WriteHeader(status int) {
 		return
 	}
 	c.answered, c.Status, c.Duration = true, status, time.Since(c.start)
-	if c.gated() && c.Status != http.StatusUnauthorized || c.Refused() && c.Actor.Kind != "" {
+	if c.Actor.Kind != "" && (c.gated() || c.Refused()) {
 		ctx := context.WithoutCancel(c.request.Context())
 		if err := c.trail.Record(ctx, c.Call); err != nil && c.gated() && !c.Refused() {
 			c.silent = true

@@ -37,6 +37,7 @@ func TestCallsAreRecordedBeforeTheAnswer(t *testing.T) {
 	}
 	var calls []Call
 	var full error
+	var nobody bool
 	var answer *httptest.ResponseRecorder
 	trail := Trail{
 		Takes: func(context.Context) error { return full },
@@ -49,7 +50,7 @@ func TestCallsAreRecordedBeforeTheAnswer(t *testing.T) {
 		},
 	}
 	who := Authenticated(func(*http.Request) (actor.Actor, bool, error) {
-		return actor.Actor{Kind: actor.User, Name: "ada"}, true, nil
+		return actor.Actor{Kind: actor.User, Name: "ada"}, !nobody, nil
 	})
 	h := Chain(api, Identify, api.Recorded(trail), who)
 	ask := func(method, path string) int {
@@ -59,6 +60,13 @@ func TestCallsAreRecordedBeforeTheAnswer(t *testing.T) {
 		h.ServeHTTP(answer, r)
 		return answer.Code
 	}
+	nobody = true
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		if got := ask(method, "/v1/secrets/7"); len(calls) != 0 {
+			t.Errorf("nobody's %s (%d) is recorded: %+v", method, got, calls)
+		}
+	}
+	nobody = false
 	for _, c := range []struct {
 		method, path, route string
 		status              int
@@ -75,7 +83,7 @@ func TestCallsAreRecordedBeforeTheAnswer(t *testing.T) {
 			t.Errorf("%s %s: %d, %+v", c.method, c.path, got, calls)
 		}
 		if len(calls) == 1 && (calls[0].Route != c.route || calls[0].Status != c.status || calls[0].Actor.Name != "ada" ||
-			calls[0].RequestID == "" || calls[0].TraceID != "0af7651916cd43dd8448eb211c80319c") {
+			calls[0].Actor.RequestID == "" || calls[0].Actor.TraceID != "0af7651916cd43dd8448eb211c80319c") {
 			t.Errorf("%+v", calls[0])
 		}
 		full, ran = fault.Wrap(fault.Unavailable, errors.New("disk full"), "Full."), 0

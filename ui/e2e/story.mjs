@@ -57,9 +57,10 @@ async function approve(page, appliance, run, name) {
   await page.getByRole('button', { name: /^Approve/ }).first().click();
 }
 
-const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'audit', 'tenants', 'users', 'roles',
-  'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate', 'identity-providers', 'identity-providers/new', 'identity-providers/scim',
-  'break-glass', 'health', 'profile'];
+const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'tenants', 'users', 'roles',
+  'audit', 'audit/verify', 'audit/live', 'audit/timeline', 'audit/exports', 'audit-settings/proof', 'audit-settings/siem', 'audit-settings/siem/new',
+  'anomalies', 'anomalies/rules', 'compliance', 'mail', 'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate',
+  'identity-providers', 'identity-providers/new', 'identity-providers/scim', 'break-glass', 'health', 'profile'];
 
 async function story(browser, appliance) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, viewport: { width: 1280, height: 900 } });

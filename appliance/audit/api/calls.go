@@ -11,11 +11,7 @@ import (
 // Trail lets the web record calls in the trail.
 func Trail(s *audit.Service) web.Trail {
 	return web.Trail{Takes: s.Takes, Record: func(ctx context.Context, c web.Call) error {
-		a := c.Actor
-		if a.Kind == "" { // nobody said who they are
-			a = actor.Actor{Kind: actor.System, Name: "api", Address: c.Address, RequestID: c.RequestID, TraceID: c.TraceID}
-		}
-		return s.RecordAlone(actor.With(ctx, a), a.TenantID, entryOf(c))
+		return s.RecordAlone(actor.With(ctx, c.Actor), c.Actor.TenantID, entryOf(c))
 	}}
 }
 
