@@ -10,6 +10,8 @@ export interface NavigationEntry {
   keys: string;
   /** Shown to whoever may do one of these; to everybody when it is left out. */
   needs?: readonly string[];
+  /** Shown in the root tenant only. */
+  providerOnly?: boolean;
 }
 
 /** Entries under one heading. */
@@ -52,19 +54,19 @@ export const navigation: readonly NavigationGroup[] = [
     entries: [
       { path: '/break-glass', label: $localize`Break-glass`, icon: 'breakglass', keys: 'g b' },
       { path: '/health', label: $localize`System health`, icon: 'health', keys: 'g y' },
-      { path: '/mail', label: $localize`Mail`, icon: 'mail', keys: 'g m', needs: ['system:mail:read'] },
+      { path: '/mail', label: $localize`Mail`, icon: 'mail', keys: 'g m', needs: ['system:mail:read'], providerOnly: true },
     ],
   },
 ];
 
-/** Whether an entry is for somebody who may do what `can` allows. */
-export function isShown(entry: NavigationEntry, can: (permission: string) => boolean): boolean {
-  return !entry.needs || entry.needs.some(can);
+/** Whether an entry is for somebody who may do what `can` allows, in the root tenant or another one. */
+export function isShown(entry: NavigationEntry, can: (permission: string) => boolean, inRoot: boolean): boolean {
+  return (inRoot || !entry.providerOnly) && (!entry.needs || entry.needs.some(can));
 }
 
 /** The groups with what is for them; a group without entries is left out. */
-export function navigationFor(can: (permission: string) => boolean): NavigationGroup[] {
+export function navigationFor(can: (permission: string) => boolean, inRoot: boolean): NavigationGroup[] {
   return navigation
-    .map((group) => ({ ...group, entries: group.entries.filter((entry) => isShown(entry, can)) }))
+    .map((group) => ({ ...group, entries: group.entries.filter((entry) => isShown(entry, can, inRoot)) }))
     .filter((group) => group.entries.length > 0);
 }

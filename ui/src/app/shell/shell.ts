@@ -88,7 +88,7 @@ export class Shell {
         group: $localize`Go to`,
         icon: entry.icon,
         keys: entry.keys,
-        available: () => isShown(entry, (permission) => this.session.can(permission)),
+        available: () => isShown(entry, (permission) => this.session.can(permission), this.session.tenant()?.is_root ?? false),
         run: () => this.router.navigateByUrl(entry.path),
       }),
     );

@@ -105,7 +105,9 @@ import { navigationFor } from './navigation';
 })
 export class SideNavigation {
   private readonly session = inject(Session);
-  protected readonly groups = computed(() => navigationFor((permission) => this.session.can(permission)));
+  protected readonly groups = computed(() =>
+    navigationFor((permission) => this.session.can(permission), this.session.tenant()?.is_root ?? false),
+  );
   protected readonly approvals = inject(WaitingApprovals);
   protected readonly anomalies = inject(OpenAnomalies);
 }
