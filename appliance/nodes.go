@@ -37,10 +37,14 @@ func forward(cache *valkey.Server, log *slog.Logger) func(event.Event) {
 			log.Error("an event could not be sent to other nodes", "event", e.Type, "error", err)
 			return
 		}
+		client := cache.Client()
+		if client == nil {
+			log.Debug("an event was not sent to other nodes, because this one stops", "event", e.Type)
+			return
+		}
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 			defer cancel()
-			client := cache.Client()
 			err := client.Do(ctx, client.B().Publish().Channel(channel).Message(valkeygo.BinaryString(raw)).Build()).Error()
 			if err != nil {
 				log.Warn("an event did not reach other nodes", "event", e.Type, "error", err)
