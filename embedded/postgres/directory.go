@@ -164,12 +164,12 @@ func (h home) sweep(patterns ...string) error {
 	return nil
 }
 
-// claim gives the cluster and the socket's folder to the account of the children.
+// claim gives the cluster, the socket's folder and the spool to the account of the children.
 func (h home) claim() error {
-	if err := os.MkdirAll(h.run(), 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(h.run(), 0o700), os.MkdirAll(h.spool(), 0o700)); err != nil {
 		return err
 	}
-	return errors.Join(h.acct.ownTree(h.data()), h.acct.ownTree(h.run()))
+	return errors.Join(h.acct.ownTree(h.data()), h.acct.ownTree(h.run()), h.acct.ownTree(h.spool()))
 }
 
 // run is the folder of the Unix socket.

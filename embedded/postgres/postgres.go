@@ -10,6 +10,7 @@
 //	bin/<version>-<sha8>/  the binaries, unpacked once per version
 //	data/                  the cluster; made beside and renamed when it is whole
 //	run/                   the private Unix socket
+//	wal/                   the spool of finished segments of the log, see Server.Archive
 //	lock                   held by flock(2) while a Server runs; the kernel frees it
 //	password               of the superuser, mode 0600
 //	port                   the TCP port of the last start
@@ -63,6 +64,8 @@ type Config struct {
 	User string
 	// MaxConnections limits connections; 0 means 100.
 	MaxConnections int
+	// Recover makes Start replay the log of a base backup, see Recovery.
+	Recover *Recovery
 	// Unsafe gives up durability for speed. For tests only.
 	Unsafe bool
 	// Logger gets Postgres's own log and ours; nil discards both.
@@ -258,7 +261,10 @@ func (s *Server) fill(ctx context.Context, r *running) (err error) {
 	if err := r.home.initialise(ctx, r.password, s.log); err != nil {
 		return err
 	}
-	return r.home.claim()
+	if err := r.home.claim(); err != nil || s.cfg.Recover == nil {
+		return err
+	}
+	return s.cfg.Recover.prepare(r.home)
 }
 
 // ping opens a connection, asks one question and closes it.

@@ -44,9 +44,16 @@ func (s *Server) settings(r *running) []string {
 		"log_error_verbosity=terse", "log_min_error_statement=panic", "log_line_prefix=",
 		"log_checkpoints=off", "logging_collector=off", "log_destination=stderr",
 		"timezone=UTC", "log_timezone=UTC", "lc_messages=C", "password_encryption=scram-sha-256",
+
+		// The archiver asks for each segment whether the spool is open; a backup whose
+		// reader is slow must not fill the disk.
+		"archive_mode=on", "archive_command=" + archiveCommand(r.home.spool()), "max_slot_wal_keep_size=4GB",
+	}
+	if s.cfg.Recover != nil {
+		list = append(list, s.cfg.Recover.settings()...)
 	}
 	if s.cfg.Unsafe {
-		return append(list, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "wal_level=minimal", "max_wal_senders=0")
+		return append(list, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 	}
 	return append(list, "fsync=on", "synchronous_commit=on", "full_page_writes=on")
 }
