@@ -57,8 +57,9 @@ ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 	@touch $@
 
 # Debian packages that the tests use: a C compiler, a software HSM, a cache
-# server, a browser.
-PACKAGES := gcc:gcc libc6-dev:/usr/include/stdlib.h softhsm2:softhsm2-util redis-server:redis-server chromium:chromium
+# server, a browser, a receiver of logs.
+PACKAGES := gcc:gcc libc6-dev:/usr/include/stdlib.h softhsm2:softhsm2-util redis-server:redis-server chromium:chromium \
+	rsyslog:/usr/sbin/rsyslogd rsyslog-gnutls:/usr/lib/*/rsyslog/lmnsd_gtls.so
 
 .PHONY: tools
 tools: ## install the Debian packages that the tests need

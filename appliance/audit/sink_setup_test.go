@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -127,20 +128,26 @@ func (b *sinkBench) record(event, reason string, n int) {
 func (b *sinkBench) ids(event string) map[string]bool {
 	b.t.Helper()
 	all := map[string]bool{}
+	for _, s := range b.sealed(event) {
+		all[s.ID.String()] = true
+	}
+	return all
+}
+
+// sealed are all records of an event in the order of the chain.
+func (b *sinkBench) sealed(event string) (found []Sealed) {
+	b.t.Helper()
 	if err := b.seal(b.ctx, b.tenant); err != nil {
 		b.t.Fatal(err)
 	}
-	err := b.in(b.ctx, b.tenant, func(ctx context.Context) error {
-		found, err := selected(ctx, SinkFilter{Events: []string{event}}, 1, 1<<40, 1<<20)
-		for _, s := range found {
-			all[s.ID.String()] = true
-		}
+	err := b.in(b.ctx, b.tenant, func(ctx context.Context) (err error) {
+		found, err = selected(ctx, SinkFilter{Events: []string{event}}, 1, 1<<40, 1<<20)
 		return err
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return all
+	return found
 }
 
 func (b *sinkBench) webhook(c *collector, batch int, events ...string) Sink {
@@ -181,6 +188,7 @@ type collector struct {
 	server *httptest.Server
 	answer func(w http.ResponseWriter, r *http.Request, records []string) bool // true: answered
 	got    map[string]int
+	order  []int64 // sequence numbers as they came
 	calls  int
 }
 
@@ -235,8 +243,9 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var batch struct {
 		Records []struct {
-			Leaf   []byte
-			Record json.RawMessage
+			Sequence int64
+			Leaf     []byte
+			Record   json.RawMessage
 		}
 	}
 	if err := json.Unmarshal(body, &batch); err != nil {
@@ -260,6 +269,9 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, one := range ids {
 		c.got[one]++
 	}
+	for _, one := range batch.Records {
+		c.order = append(c.order, one.Sequence)
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -271,6 +283,13 @@ func (c *collector) has() map[string]int {
 		all[k] = v
 	}
 	return all
+}
+
+// inOrder are the sequence numbers as they came.
+func (c *collector) inOrder() []int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.order)
 }
 
 // poisoned refuses batches with a record that says so.
