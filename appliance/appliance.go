@@ -39,6 +39,10 @@ type Config struct {
 	ValkeyURL       string // an external server instead of the embedded one
 	Version         string
 	Logger          *slog.Logger
+	// RootKey is the root key when it is handed over at each start instead of
+	// lying in the data directory, and PIN that of the HSM.
+	RootKey []byte
+	PIN     string
 	// Unsafe turns off fsync, for tests.
 	Unsafe bool
 }

@@ -25,7 +25,10 @@ func (a *Appliance) rootKey(ctx context.Context) (secret.RootKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if token == nil {
+	switch {
+	case token == nil && a.cfg.RootKey != nil:
+		return secret.GivenRoot(a.cfg.RootKey)
+	case token == nil:
 		return secret.OpenFileRoot(filepath.Join(a.cfg.DataDir, "keys", "root.key"))
 	}
 	if err := token.EnsureWrappingKey(ctx, wrappingKey); err != nil {
@@ -73,6 +76,9 @@ func (a *Appliance) hsmConfig(s HSM) hsm.Config {
 		Module: s.Module, TokenLabel: s.TokenLabel, Slot: s.Slot, WorkerEnv: s.Env, Logger: a.cfg.Logger,
 		Dir: filepath.Join(a.cfg.DataDir, "hsm"),
 		PIN: func(ctx context.Context) (string, error) {
+			if a.cfg.PIN != "" {
+				return a.cfg.PIN, nil
+			}
 			pin, err := a.OpenLocal(ctx, "hsm pin", s.PIN)
 			return string(pin), err
 		},

@@ -17,6 +17,7 @@ import (
 
 	"nimbus/appliance"
 	"nimbus/appliance/fault"
+	"nimbus/systemd"
 )
 
 // Defaults of a package installation.
@@ -95,11 +96,24 @@ func settings(c *cobra.Command) (appliance.Config, error) {
 	if err != nil {
 		return appliance.Config{}, err
 	}
-	return appliance.Config{
+	if err := becomeOwner(k.String("data-dir")); err != nil {
+		return appliance.Config{}, err
+	}
+	cfg := appliance.Config{
 		DataDir: k.String("data-dir"), Listen: k.String("listen"),
 		TemporalAddress: k.String("temporal-address"), ValkeyURL: k.String("valkey-url"),
 		Version: Version, Logger: logger,
-	}, nil
+	}
+	err = credentials(&cfg)
+	return cfg, err
+}
+
+// credentials are the secrets that the service manager keeps for the appliance.
+func credentials(cfg *appliance.Config) error {
+	key, err := systemd.Credential("nimbus.root-key")
+	pin, err2 := systemd.Credential("nimbus.hsm-pin")
+	cfg.RootKey, cfg.PIN = key, strings.TrimRight(string(pin), "\r\n")
+	return errors.Join(err, err2)
 }
 
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {

@@ -16,6 +16,7 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/web"
 	"nimbus/firstrun"
+	"nimbus/systemd"
 )
 
 // stopTimeout is how long a clean stop may take.
@@ -29,22 +30,43 @@ func serveCommand() *cobra.Command {
 			"address and a setup token; open the address in a browser.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			manager := systemd.FromEnvironment()
 			cfg, err := settings(c)
 			if err != nil {
 				return err
 			}
 			return withSetup(c.Context(), cfg, c.OutOrStdout(), func(ctx context.Context, a *appliance.Appliance, s *firstrun.Setup) error {
-				if !s.Open() {
-					if err := a.Boot(ctx); err != nil {
-						return err
-					}
-					fmt.Fprintf(c.OutOrStdout(), "Nimbus %s serves at %s\n", Version, address(a))
-				}
-				<-ctx.Done()
-				return nil
+				return serve(ctx, c.OutOrStdout(), manager, a, s)
 			})
 		},
 	}
+}
+
+// serve boots what is set up and waits for the end, while it tells the service
+// manager how things are.
+func serve(ctx context.Context, out io.Writer, manager *systemd.Manager, a *appliance.Appliance, s *firstrun.Setup) error {
+	defer manager.Stopping()
+	enough := manager.Extend(ctx)
+	defer enough()
+	if !s.Open() {
+		manager.Status("Starting, and bringing the database up to date")
+		if err := a.Boot(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "Nimbus %s serves at %s\n", Version, address(a))
+	}
+	enough()
+	manager.Ready(statusOf(a, s))
+	go manager.Watch(ctx, func(ctx context.Context) (string, error) { return statusOf(a, s), a.Alive(ctx) })
+	<-ctx.Done()
+	return nil
+}
+
+func statusOf(a *appliance.Appliance, s *firstrun.Setup) string {
+	if s.Open() {
+		return "Waiting for the first run at " + address(a)
+	}
+	return "Serving at " + address(a)
 }
 
 func setupCommand() *cobra.Command {

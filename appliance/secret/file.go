@@ -32,8 +32,21 @@ func OpenFileRoot(path string) (*FileRoot, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("root key %s has %d bytes instead of %d: restore it from a backup, it was damaged", path, len(key), KeySize)
 	}
+	return newFileRoot(key), nil
+}
+
+// GivenRoot is the root key that whoever starts the appliance hands over, so
+// that it lies in no file of the data directory. A key of another size is refused.
+func GivenRoot(key []byte) (*FileRoot, error) {
+	if len(key) != KeySize {
+		return nil, fmt.Errorf("the root key that was handed over has %d bytes instead of %d", len(key), KeySize)
+	}
+	return newFileRoot(key), nil
+}
+
+func newFileRoot(key []byte) *FileRoot {
 	sum := sha256.Sum256(key)
-	return &FileRoot{key: key, name: "file:" + hex.EncodeToString(sum[:4])}, nil
+	return &FileRoot{key: key, name: "file:" + hex.EncodeToString(sum[:4])}
 }
 
 // createKey writes the key beside its place, syncs it and links it there, so

@@ -1,0 +1,130 @@
+// Package systemd is how the appliance talks with the service manager that
+// started it: readiness, a line of status, the watchdog, and credentials. The
+// unit and its companions lie beside it. Without a service manager everything
+// here does nothing.
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Manager is the service manager; nil when there is none.
+type Manager struct {
+	socket   string
+	watchdog time.Duration // 0: it does not watch
+}
+
+// FromEnvironment finds the service manager and forgets its variables, so that
+// no child process speaks in our name.
+func FromEnvironment() *Manager {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	interval := watchdogInterval(os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID"))
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+		_ = os.Unsetenv(name)
+	}
+	if socket == "" {
+		return nil
+	}
+	return &Manager{socket: socket, watchdog: interval}
+}
+
+// watchdogInterval is within what time the manager wants to hear of this process.
+func watchdogInterval(usec, pid string) time.Duration {
+	n, err := strconv.ParseInt(usec, 10, 64)
+	if err != nil || n <= 0 || pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	return time.Duration(n) * time.Microsecond
+}
+
+// Ready tells that the service has started.
+func (m *Manager) Ready(status string) { m.send("READY=1", statusLine(status)) }
+
+// Status tells in one line what the service does.
+func (m *Manager) Status(status string) { m.send(statusLine(status)) }
+
+// Stopping tells that the service stops.
+func (m *Manager) Stopping() { m.send("STOPPING=1", statusLine("Stopping")) }
+
+const (
+	extension      = 60 * time.Second
+	extensionEvery = 15 * time.Second
+	longestStart   = 2 * time.Hour
+)
+
+// Extend asks for more time to start, again and again until the returned function is
+// called, for two hours at most: a database can take long to be brought up to date.
+func (m *Manager) Extend(ctx context.Context) (stop func()) {
+	ctx, stop = context.WithTimeout(ctx, longestStart)
+	if m == nil {
+		return stop
+	}
+	go func() {
+		for more := true; more; more = sleep(ctx, extensionEvery) {
+			m.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
+		}
+	}()
+	return stop
+}
+
+// Watch tells the status that check returns, and feeds the watchdog as long as check
+// returns no error, until ctx ends. A service that is not fed is restarted.
+func (m *Manager) Watch(ctx context.Context, check func(context.Context) (status string, err error)) {
+	if m == nil {
+		return
+	}
+	every := time.Minute
+	if m.watchdog > 0 {
+		every = m.watchdog / 4
+	}
+	for more := true; more; more = sleep(ctx, every) {
+		status, err := check(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			m.Status(err.Error())
+		default:
+			m.send("WATCHDOG=1", statusLine(status))
+		}
+	}
+}
+
+// sleep is false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// statusLine keeps a status on its line: a further line would be another message.
+func statusLine(status string) string {
+	return "STATUS=" + strings.Join(strings.Fields(status), " ")
+}
+
+// send tries once: a manager that does not listen must not hold the service up.
+func (m *Manager) send(lines ...string) {
+	if m == nil {
+		return
+	}
+	name := m.socket
+	if strings.HasPrefix(name, "@") { // abstract
+		name = "\x00" + name[1:]
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = conn.Write([]byte(strings.Join(lines, "\n")))
+}

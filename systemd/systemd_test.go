@@ -1,0 +1,147 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// listen plays the service manager and sets the environment that it gives.
+func listen(t *testing.T, watchdog time.Duration) *net.UnixConn {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", strconv.FormatInt(watchdog.Microseconds(), 10))
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	return conn
+}
+
+// next is the next message within a second, or "".
+func next(t *testing.T, conn *net.UnixConn) string {
+	t.Helper()
+	buffer := make([]byte, 4096)
+	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+	n, err := conn.Read(buffer)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	return string(buffer[:n])
+}
+
+func TestManagerHearsReadinessAndStatus(t *testing.T) {
+	conn := listen(t, time.Minute)
+	m := FromEnvironment()
+	m.Ready("Serving at https://x\nFAKE=1")
+	if got, want := next(t, conn), "READY=1\nSTATUS=Serving at https://x FAKE=1"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	m.Stopping()
+	if got := next(t, conn); !strings.HasPrefix(got, "STOPPING=1\n") {
+		t.Errorf("got %q", got)
+	}
+	stop := m.Extend(context.Background())
+	defer stop()
+	if got, want := next(t, conn), "EXTEND_TIMEOUT_USEC=60000000"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestChildrenInheritNothing(t *testing.T) {
+	listen(t, time.Minute)
+	FromEnvironment()
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+		if value, ok := os.LookupEnv(name); ok {
+			t.Errorf("%s is still %q", name, value)
+		}
+	}
+	if m := FromEnvironment(); m != nil {
+		t.Error("there is a manager without its socket")
+	}
+}
+
+// TestWatchdogStarvesWhenNotAlive: the dog is fed while the check succeeds, and
+// not once when it fails; then the status says why.
+func TestWatchdogStarvesWhenNotAlive(t *testing.T) {
+	conn := listen(t, 80*time.Millisecond)
+	m := FromEnvironment()
+	ctx, cancel := context.WithCancel(context.Background())
+	asked := 0
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.Watch(ctx, func(context.Context) (string, error) {
+			if asked++; asked > 2 {
+				return "", errors.New("postgres: no answer")
+			}
+			return "Serving", nil
+		})
+	}()
+	for range 2 {
+		if got := next(t, conn); got != "WATCHDOG=1\nSTATUS=Serving" {
+			t.Errorf("alive: got %q", got)
+		}
+	}
+	for range 3 {
+		if got := next(t, conn); got != "STATUS=postgres: no answer" {
+			t.Errorf("not alive: got %q", got)
+		}
+	}
+	cancel()
+	<-done
+}
+
+func TestWatchdogOfAnotherProcessIsNotOurs(t *testing.T) {
+	if got := watchdogInterval("1000000", "1"); got != 0 {
+		t.Errorf("got %v", got)
+	}
+	if got := watchdogInterval("1000000", ""); got != time.Second {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestWithoutManagerNothingHappens(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	m := FromEnvironment()
+	m.Ready("x")
+	m.Extend(context.Background())()
+	m.Watch(context.Background(), func(context.Context) (string, error) { t.Error("asked"); return "", nil })
+	m.Stopping()
+}
+
+func TestManagerThatIsGoneHoldsNothingUp(t *testing.T) {
+	listen(t, 0).Close()
+	began := time.Now()
+	FromEnvironment().Ready("x")
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+func TestCredential(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if err := os.WriteFile(filepath.Join(dir, "pin"), []byte("1234\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Credential("pin"); string(got) != "1234\n" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := Credential("none"); got != nil || err != nil {
+		t.Errorf("a missing one: got %q, %v", got, err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if got, err := Credential("pin"); got != nil || err != nil {
+		t.Errorf("without a directory: got %q, %v", got, err)
+	}
+}
