@@ -151,6 +151,7 @@ export const routes = [
   ['DELETE', /^\/v1\/audit\/verify\/[^/]+$/, () => { run.cancelled = true; return [204]; }],
   ['GET', /^\/v1\/audit\/queries$/, ({ scenario }) => page(scenario.empty ? [] : queries)],
   ['POST', /^\/v1\/audit\/queries$/, ({ body }) => { queries.push({ id: id(83 + queries.length), owner: { id: id(11), name: 'Ada Berger' }, created_at: ago(0), ...body }); return [201, queries.at(-1)]; }],
+  ['PATCH', /^\/v1\/audit\/queries\/([^/]+)$/, ({ params, body }) => [200, Object.assign(queries.find((each) => each.id === params[0]), body)]],
   ['DELETE', /^\/v1\/audit\/queries\/([^/]+)$/, ({ params }) => { queries.splice(queries.findIndex((each) => each.id === params[0]), 1); return [204]; }],
   ['GET', /^\/v1\/audit\/exports$/, ({ scenario }) => page(scenario.empty ? [] : exports)],
   ['POST', /^\/v1\/audit\/exports$/, ({ body }) => { exports.unshift({ ...exports[0], id: id(94 + exports.length), state: 'running', records: 0, position: 0, bytes: 0, created_at: ago(0), format: body.format, filter: body.filter }); return [202, { id: exports[0].id }]; }],

@@ -17,12 +17,13 @@ import { routes as peopleRoutes } from './people.mjs';
 import { routes as permissionRoutes } from './permissions.mjs';
 import { routes as setupRoutes } from './setup.mjs';
 import { routes as signInRoutes } from './sign-in.mjs';
-import { socket } from './socket.mjs';
+import { refuse, socket } from './socket.mjs';
 import { routes as tenancyRoutes } from './tenancy.mjs';
 
 const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.url));
 const port = Number(process.env.PORT ?? 4300);
 const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false, refused: false, step_up: false, second_factor: false, enrol: false, elsewhere: false };
+refuse(() => (scenario.refused ? 'You may not do this: it needs audit:record:read. No grant matches.' : ''));
 const routes = [...setupRoutes, ...permissionRoutes, ...signInRoutes, ...tenancyRoutes, ...peopleRoutes, ...auditRoutes, ...lifeRoutes, ...watchRoutes, ...applianceRoutes, ...infrastructureRoutes];
 const types = {
   '.html': 'text/html; charset=utf-8',

@@ -17,6 +17,8 @@ export const auditPages = [
   { name: 'audit-filtered', path: '/audit?outcome=denied&event=permission&last=7d', act: click('Dense') },
   { name: 'audit-timeline', path: '/audit/timeline?last=7d' },
   { name: 'audit-live', path: '/audit/live', act: wait(6500) },
+  { name: 'audit-live-refused', path: '/audit/live', scenario: { refused: true } },
+  { name: 'audit-query-rename', path: '/audit?outcome=denied', act: (page) => page.getByRole('button', { name: /^Rename the query/ }).first().click() },
   { name: 'audit-exports', path: '/audit/exports' },
   { name: 'audit-exports-empty', path: '/audit/exports', scenario: { empty: true } },
   { name: 'audit-activity', path: `/audit/activity/${person}` },

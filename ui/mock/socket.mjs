@@ -24,11 +24,12 @@ async function receive(request, response, sid) {
   for await (const part of request) text += part;
   for (const packet of text.split('\x1e')) {
     if (packet.startsWith('40')) tell(sid, `40${JSON.stringify({ sid })}`);
-    const [, event] = /^42\["([^"]+)"/.exec(packet) ?? [];
-    if (feeds.has(event)) begin(sid, feeds.get(event));
+    const [, event] = /^42\d*\["([^"]+)"/.exec(packet) ?? [];
+    const refused = feeds.has(event) && refusal();
+    if (feeds.has(event) && !refused) begin(sid, feeds.get(event));
     if (event?.startsWith('audit:unwatch')) clearInterval(fed.get(sid));
     const asked = /^42(\d+)/.exec(packet);
-    if (asked) tell(sid, `43${asked[1]}[{"ok":true}]`);
+    if (asked) tell(sid, `43${asked[1]}${JSON.stringify([refused ? { ok: false, error: refused } : { ok: true }])}`);
   }
   response.end('ok');
 }
@@ -37,6 +38,13 @@ function begin(sid, { heard, every, make }) {
   let turn = 0;
   clearInterval(fed.get(sid));
   fed.set(sid, setInterval(() => tell(sid, `42${JSON.stringify([heard, make(++turn)])}`), every).unref());
+}
+
+let refusal = () => '';
+
+/** Lets feeds be refused with the reason that `why` gives. */
+export function refuse(why) {
+  refusal = why;
 }
 
 /** Sends what `make` makes, every so many milliseconds, to browsers that asked with `asked`. */

@@ -32,12 +32,26 @@ export type LinkState = 'off' | 'connecting' | 'online' | 'lost';
 
 type Listener = (event: LiveEvent) => void;
 
-interface Feed {
+/** What a feed is asked for with, ended with and heard under; `kind` is how the server names it when it ends one. */
+export interface FeedKind {
   event: string;
   end: string;
   heard: string;
+  kind: string;
+}
+
+/** Whether a feed runs; if not, the server's reason. */
+export type FeedState = { on: true } | { on: false; reason: string };
+
+interface Feed extends FeedKind {
   data: unknown;
   listener: (sent: unknown) => void;
+  told: (state: FeedState) => void;
+}
+
+interface Verdict {
+  ok?: boolean;
+  error?: string;
 }
 
 /** The one Socket.IO connection of this browser tab; its client is loaded after sign-in. */
@@ -97,11 +111,12 @@ export class Realtime {
 
   /**
    * Asks for a feed of its own with `event` and `data`, and calls `listener` for what is sent
-   * under `heard`. The returned function ends it. Survives reconnects; a feed asked for
-   * again replaces the one before.
+   * under `heard`, and `told` with whether it runs: a server refuses what somebody may not
+   * see, and ends a feed when that right is gone. The returned function ends it. Survives
+   * reconnects; a feed asked for again replaces the one before.
    */
-  feed<T>(ask: { event: string; end: string; heard: string }, data: unknown, listener: (sent: T) => void): () => void {
-    const feed = { ...ask, data, listener: listener as (sent: unknown) => void };
+  feed<T>(ask: FeedKind, data: unknown, listener: (sent: T) => void, told: (state: FeedState) => void): () => void {
+    const feed = { ...ask, data, listener: listener as (sent: unknown) => void, told };
     this.feeds.add(feed);
     if (this.socket) this.join(this.socket, feed);
     return () => {
@@ -114,7 +129,10 @@ export class Realtime {
   private join(socket: Socket, feed: Feed): void {
     socket.off(feed.heard, feed.listener);
     socket.on(feed.heard, feed.listener);
-    if (socket.connected) socket.emit(feed.event, feed.data);
+    if (!socket.connected) return;
+    socket.emit(feed.event, feed.data, (verdict: Verdict | undefined) => {
+      if (this.feeds.has(feed)) feed.told(verdict?.ok ? { on: true } : { on: false, reason: verdict?.error ?? '' });
+    });
   }
 
   private unwatch(key: string): void {
@@ -135,8 +153,15 @@ export class Realtime {
     });
     socket.on('disconnect', () => this.link.set(this.wanted ? 'lost' : 'off'));
     socket.on('connect_error', () => this.link.set('lost'));
+    socket.on('watch.ended', (end: { kind?: string }) => this.ended(end.kind ?? ''));
     socket.on('event', (event: LiveEvent) => this.deliver(event));
     return socket;
+  }
+
+  private ended(kind: string): void {
+    for (const feed of this.feeds) {
+      if (feed.kind === kind) feed.told({ on: false, reason: $localize`You may not read this any more.` });
+    }
   }
 
   private deliver(event: LiveEvent): void {

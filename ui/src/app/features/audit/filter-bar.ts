@@ -19,8 +19,8 @@ import { EventType } from './record';
 })
 export class FilterBar {
   readonly filter = input.required<AuditFilter>();
-  /** Offers times; the live feed has none. */
-  readonly times = input(true);
+  /** Offers words and times; the live feed has neither. */
+  readonly stored = input(true);
   readonly changed = output<AuditFilter>();
 
   private readonly catalogue = remote<Page<EventType>>(() => '/audit/events');

@@ -6,7 +6,7 @@ import { Icon } from '@core/icon/icon';
 import { Badge } from '@core/page/badge';
 import { EmptyState } from '@core/page/empty-state';
 import { PageHeader } from '@core/page/page-header';
-import { Realtime } from '@core/realtime/realtime';
+import { FeedState, Realtime } from '@core/realtime/realtime';
 import { Time } from '@core/time/time';
 
 import { AuditTabs } from './audit-tabs';
@@ -15,7 +15,7 @@ import { AuditFilter, filterOf, paramsOf, queryOf } from './filter';
 import { FilterBar } from './filter-bar';
 import { outcomeTone, targetName } from './record';
 
-const feed = { event: 'audit:watch', end: 'audit:unwatch', heard: 'audit.recorded' };
+const feed = { event: 'audit:watch', end: 'audit:unwatch', heard: 'audit.recorded', kind: 'audit' };
 
 /** Records as they are sealed. A reader that is too slow is told how many lines it missed. */
 @Component({
@@ -31,8 +31,15 @@ export class LivePage {
   private readonly realtime = inject(Realtime);
   private readonly params = toSignal(this.route.queryParamMap, { initialValue: this.route.snapshot.queryParamMap });
 
-  protected readonly filter = computed(() => ({ ...filterOf(this.params()), last: '', from: '', to: '' }));
+  protected readonly filter = computed(() => ({ ...filterOf(this.params()), q: '', last: '', from: '', to: '' }));
   protected readonly link = this.realtime.state;
+  private readonly feed = signal<FeedState>({ on: true });
+  /** Why the appliance sends nothing, or null while it does. */
+  protected readonly refusal = computed(() => {
+    const state = this.feed();
+    return state.on ? null : state.reason || $localize`The appliance refused it without a reason. Try again, or look at System health.`;
+  });
+  private readonly tries = signal(0);
   protected readonly paused = signal(false);
   protected readonly lines = signal<readonly FeedLine[]>([]);
   /** What came while the page stands still; shown when it goes on. */
@@ -47,14 +54,19 @@ export class LivePage {
 
   constructor() {
     effect((onCleanup) => {
+      this.tries();
       const query = queryOf(this.filter(), 0);
       untracked(() => this.clear());
-      onCleanup(this.realtime.feed<FeedMessage>(feed, { filter: query }, (message) => this.take(message)));
+      onCleanup(this.realtime.feed<FeedMessage>(feed, { filter: query }, (message) => this.take(message), (state) => this.feed.set(state)));
     });
   }
 
   protected show(filter: AuditFilter): void {
     void this.router.navigate([], { queryParams: paramsOf(filter) });
+  }
+
+  protected again(): void {
+    this.tries.update((count) => count + 1);
   }
 
   protected toggle(): void {

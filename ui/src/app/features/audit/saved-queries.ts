@@ -11,6 +11,7 @@ import { Session } from '@core/session/session';
 
 import { AuditFilter, countOf, filterFrom, paramsOf } from './filter';
 import { SavedQuery } from './record';
+import { RenameData, RenameQuery } from './rename-query';
 
 /** Filters that were kept under a name: one's own, and those shared with the tenant. */
 @Component({
@@ -25,8 +26,11 @@ import { SavedQuery } from './record';
             <button type="button" class="button small" [title]="hint(query)" (click)="chosen.emit(read(query.filter))">
               <nb-icon [name]="query.shared ? 'group' : 'search'" [size]="14" />{{ query.name }}
             </button>
-            @if (mine(query)) {
-              <button type="button" class="button small quiet icon-only" [attr.aria-label]="removes(query)" (click)="remove(query)">
+            @if (mayChange(query)) {
+              <button type="button" class="button small quiet icon-only" [attr.aria-label]="changes(query)" (click)="change(query)">
+                <nb-icon name="edit" [size]="13" />
+              </button>
+              <button type="button" class="button small quiet icon-only" [attr.aria-label]="removes(query)" [disabled]="removing.busy()" (click)="remove(query)">
                 <nb-icon name="close" [size]="13" />
               </button>
             }
@@ -81,7 +85,7 @@ export class SavedQueries {
   readonly chosen = output<AuditFilter>();
 
   private readonly list = remote<Page<SavedQuery>>(() => '/audit/queries');
-  private readonly removing = action('toast');
+  protected readonly removing = action('toast');
   protected readonly saved = computed(() => this.list.value()?.items ?? []);
   protected readonly count = computed(() => countOf(this.filter()));
   protected readonly mayShare = computed(() => this.session.can('audit:query:share'));
@@ -89,12 +93,17 @@ export class SavedQueries {
   protected readonly saving = action();
   protected readonly read = filterFrom;
 
-  protected mine(query: SavedQuery): boolean {
-    return query.owner.id === this.session.current()?.user.id;
+  /** One's own, and shared ones for whoever looks after those. */
+  protected mayChange(query: SavedQuery): boolean {
+    return query.owner.id === this.session.current()?.user.id || (query.shared && this.mayShare());
   }
 
   protected hint(query: SavedQuery): string {
     return query.shared ? $localize`Shared by ${query.owner.name}` : $localize`Only you see it`;
+  }
+
+  protected changes(query: SavedQuery): string {
+    return $localize`Rename the query ${query.name}`;
   }
 
   protected removes(query: SavedQuery): string {
@@ -108,6 +117,11 @@ export class SavedQueries {
     if (!saved) return;
     this.naming.set(false);
     await this.list.reload();
+  }
+
+  protected async change(query: SavedQuery): Promise<void> {
+    const data: RenameData = { query, filter: this.count() ? paramsOf(this.filter()) : null, mayShare: this.mayShare() };
+    if (await this.dialogs.open<boolean, RenameData>(RenameQuery, data)) await this.list.reload();
   }
 
   protected async remove(query: SavedQuery): Promise<void> {
