@@ -74,7 +74,7 @@ func must(t *testing.T, err error) {
 // at records something as it happened at a time.
 func (w *watch) at(when time.Time, a actor.Actor, tenant id.ID, e Entry) {
 	w.t.Helper()
-	r, err := build(a, tenant, e)
+	r, err := build(a, tenant, e, nil)
 	must(w.t, err)
 	r.Time = when.UTC()
 	body, err := json.Marshal(r)

@@ -57,6 +57,8 @@ type Entry struct {
 	Reason        string
 	Before, After any
 	Details       map[string]any
+
+	whole bool // the tenant's redaction rules do not apply
 }
 
 // Record is an entry with who, when and where: the body that is stored and

@@ -19,6 +19,7 @@ var _ = Declare(
 	EventType{Code: "audit.key.introduced", Priority: Warning, Description: "checkpoints are signed with this key from here on"},
 	EventType{Code: "audit.signer.failed", Priority: Critical, Description: "the key that signs checkpoints cannot be used; with the reason"},
 	EventType{Code: "audit.signer.recovered", Priority: Notice, Description: "it can be used again; what waited was signed"},
+	EventType{Code: RedactionEvent, Priority: Warning, Description: "what is hidden in records before they are stored was changed; with all rules before and after"},
 	EventType{Code: "audit.query.saved", Description: "somebody saved a query of the trail; `after` is its filter and whether others see it"},
 	EventType{Code: "audit.query.changed", Description: "somebody changed a saved query"},
 	EventType{Code: "audit.query.deleted", Description: "somebody deleted a saved query"},

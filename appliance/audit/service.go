@@ -70,6 +70,8 @@ type Service struct {
 	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
 	healed   sync.Map                   // chains whose tiles were looked at
 
+	redactions redactions
+
 	deliverer *Deliverer
 }
 
@@ -81,6 +83,7 @@ func New(cfg Config) *Service {
 	}
 	s.sealer, s.writer = newSealer(s), newWriter(s)
 	s.deliverer = newDeliverer(s)
+	s.watchRedaction()
 	return s
 }
 
@@ -132,12 +135,12 @@ func (s *Service) in(ctx context.Context, tenant id.ID, fn func(context.Context)
 	return s.DB.Tenant(ctx, tenant, fn)
 }
 
-func build(a actor.Actor, tenant id.ID, e Entry) (Record, error) {
-	a.Name, a.Address = bound(a.Name), bound(a.Address)
-	e.Target = Target{Kind: bound(e.Target.Kind), ID: bound(e.Target.ID), Name: bound(e.Target.Name)}
+// build makes the record of an entry, without what m hides.
+func build(a actor.Actor, tenant id.ID, e Entry, m *masks) (Record, error) {
+	a, e = m.record(a, e)
 	r := Record{
 		Version: 1, ID: id.New(), Time: time.Now().UTC().Truncate(time.Microsecond), Tenant: tenant,
-		Event: e.Event, Outcome: e.Outcome, Priority: e.Priority, Actor: a, Target: e.Target, Reason: bound(e.Reason),
+		Event: e.Event, Outcome: e.Outcome, Priority: e.Priority, Actor: a, Target: e.Target, Reason: e.Reason,
 	}
 	if r.Outcome == "" {
 		r.Outcome = Success
@@ -148,9 +151,10 @@ func build(a actor.Actor, tenant id.ID, e Entry) (Record, error) {
 	var err error
 	for _, part := range []struct {
 		to   *json.RawMessage
+		name string
 		from any
-	}{{&r.Before, e.Before}, {&r.After, e.After}, {&r.Details, detailsOf(e)}} {
-		if *part.to, err = sanitise(part.from); err != nil {
+	}{{&r.Before, "before", e.Before}, {&r.After, "after", e.After}, {&r.Details, "details", detailsOf(e)}} {
+		if *part.to, err = m.json(part.name, part.from); err != nil {
 			return Record{}, err
 		}
 	}

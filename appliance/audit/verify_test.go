@@ -396,7 +396,7 @@ func (c *chain) bulk(t testing.TB, n int) {
 		ids, events, bodies := make([]string, some), make([]string, some), make([][]byte, some)
 		for i := range some {
 			r, err := build(actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ada Lovelace", TenantID: c.tenant, Address: "192.0.2.17", RequestID: id.New().String()}, c.tenant,
-				Entry{Event: "identity.session.created", Target: Target{Kind: "session", ID: id.New().String(), Name: "Firefox on Linux"}, Details: map[string]any{"method": "password", "n": i}})
+				Entry{Event: "identity.session.created", Target: Target{Kind: "session", ID: id.New().String(), Name: "Firefox on Linux"}, Details: map[string]any{"method": "password", "n": i}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -160,7 +160,13 @@ func (s *Service) prepare(ctx context.Context, tenant id.ID, e Entry) (line, err
 	if err != nil {
 		return line{}, err
 	}
-	r, err := build(a, tenant, e)
+	var m *masks
+	if !e.whole {
+		if m, err = s.masksOf(ctx, tenant, e.Event); err != nil {
+			return line{}, err
+		}
+	}
+	r, err := build(a, tenant, e, m)
 	if err != nil {
 		return line{}, err
 	}

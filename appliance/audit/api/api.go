@@ -26,6 +26,7 @@ func Register(a *web.API, s *audit.Service) {
 	registerExports(a, h)
 	registerProof(a, h)
 	registerRecording(a, h)
+	registerRedaction(a, h)
 	registerViews(a, h)
 	registerQueries(a, h)
 	registerInsight(a, h)
