@@ -37,6 +37,7 @@ var inner = map[string]string{
 	"breakglass/hsm/hsmtest":                     "breakglass",
 	"identity/scim":                              "identity",
 	"identity/scim/scimtest":                     "identity",
+	"objectstore/s3test":                         "",
 	"permission/condition":                       "permission",
 	"provider/proxmox":                           "provider",
 	"provider/proxmox/pvesim":                    "",

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -33,10 +32,15 @@ type rsyslog struct {
 	errors  *lockedBuffer
 }
 
-// newRsyslog listens with TLS and takes clients with the name "nimbus" in a
-// certificate of its authority only. Each test has a loopback address of its
-// own, so that the port is free again when it is started again.
-func newRsyslog(t *testing.T) *rsyslog {
+// Whom a receiver takes messages of.
+const (
+	anybody  = `"anon"`
+	nimbusCN = `"x509/name" permittedPeer=["nimbus"]` // whoever has a certificate of this name
+)
+
+// newRsyslog listens with TLS. Each test has a loopback address of its own, so
+// that the port is free again when it is started again.
+func newRsyslog(t *testing.T, clients string) *rsyslog {
 	t.Helper()
 	r := &rsyslog{t: t, dir: t.TempDir(), ca: newAuthority(t), errors: &lockedBuffer{}}
 	ip := loopback(t)
@@ -45,7 +49,7 @@ func newRsyslog(t *testing.T) *rsyslog {
 	r.keep("ca.pem", r.ca.pem)
 	r.keep("cert.pem", cert)
 	r.keep("key.pem", key)
-	r.keep("conf", fmt.Sprintf(rsyslogConfig, r.dir, ip))
+	r.keep("conf", fmt.Sprintf(rsyslogConfig, r.dir, ip, clients))
 	r.start()
 	t.Cleanup(r.kill)
 	return r
@@ -57,7 +61,7 @@ const rsyslogConfig = `
 global(workDirectory="%[1]s" maxMessageSize="64k" defaultNetstreamDriver="gtls"
   defaultNetstreamDriverCAFile="%[1]s/ca.pem" defaultNetstreamDriverCertFile="%[1]s/cert.pem" defaultNetstreamDriverKeyFile="%[1]s/key.pem")
 main_queue(queue.type="Direct")
-module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="x509/name" permittedPeer=["nimbus"])
+module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode=%[3]s)
 template(name="parsed" type="string" string="%%protocol-version%%\t%%pri%%\t%%app-name%%\t%%msgid%%\t%%structured-data%%\t%%msg%%\n")
 input(type="imtcp" address="%[2]s" port="6514")
 action(type="omfile" file="%[1]s/got" template="parsed" ioBufferSize="256k")
@@ -112,14 +116,20 @@ func (r *rsyslog) kill() {
 // received is a message as rsyslogd understood it.
 type received struct{ version, priority, app, event, data, text string }
 
-func (r *rsyslog) received() (all []received) {
+// text is the file that it wrote.
+func (r *rsyslog) text() string {
 	r.t.Helper()
 	text, err := os.ReadFile(filepath.Join(r.dir, "got"))
 	if err != nil && !os.IsNotExist(err) {
 		r.t.Fatal(err)
 	}
-	for line := range bytes.Lines(text) {
-		f := strings.SplitN(strings.TrimSuffix(string(line), "\n"), "\t", 6)
+	return string(text)
+}
+
+func (r *rsyslog) received() (all []received) {
+	r.t.Helper()
+	for line := range strings.Lines(r.text()) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 6)
 		if len(f) != 6 {
 			r.t.Fatalf("a line that is none: %q", line)
 		}

@@ -31,7 +31,7 @@ func TestRsyslogKilledInTheMiddle(t *testing.T) {
 	for _, format := range []siem.Format{siem.RFC5424, siem.CEF, siem.JSON} {
 		t.Run(string(format), func(t *testing.T) {
 			t.Parallel()
-			b, r := newSinkBench(t, "127.0.0.0/8"), newRsyslog(t)
+			b, r := newSinkBench(t, "127.0.0.0/8"), newRsyslog(t, nimbusCN)
 			cert, key := r.ca.issue(t, "nimbus")
 			sink := b.rsyslogSink(r, format, cert, key)
 			for round := range 4 {
@@ -118,7 +118,7 @@ func inOrderAtLeastOnce(t *testing.T, want, got []int64) {
 // after the handshake took nothing, and gets everything once it knows us.
 func TestRsyslogWantsACertificate(t *testing.T) {
 	t.Parallel()
-	b, r := newSinkBench(t, "127.0.0.0/8"), newRsyslog(t)
+	b, r := newSinkBench(t, "127.0.0.0/8"), newRsyslog(t, nimbusCN)
 	foreign, foreignKey := newAuthority(t).issue(t, "nimbus")
 	stranger, strangerKey := r.ca.issue(t, "stranger")
 	sink := b.rsyslogSink(r, siem.RFC5424, "", "")

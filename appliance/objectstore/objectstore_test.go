@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"nimbus/appliance/fault"
+	"nimbus/appliance/objectstore/s3test"
 )
 
 // stores are one of each kind, empty.
@@ -24,8 +25,8 @@ func stores(t *testing.T) map[string]Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newS3(t)
-	remote, err := Open(f.config())
+	f := s3test.New(t)
+	remote, err := Open(configOf(f))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,245 +2,33 @@ package objectstore
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/pem"
-	"encoding/xml"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"nimbus/appliance/fault"
+	"nimbus/appliance/objectstore/s3test"
 )
 
-const (
-	fakeBucket, fakeAccess, fakeSecret, fakeRegion = "archive", "AKIAEXAMPLE", "secret/key", "eu-west-3"
-	fakePage                                       = 2 // objects to a page of a list
-)
-
-// fakeS3 is a bucket that checks signatures (SigV4) and digests of parts.
-type fakeS3 struct {
-	*httptest.Server
-	mu      sync.Mutex
-	objects map[string][]byte
-	parts   map[string]map[int][]byte // by upload
-	uploads int
-	lose    bool // keeps a byte less of every object than was sent
-}
-
-func newS3(t *testing.T) *fakeS3 {
-	f := &fakeS3{objects: map[string][]byte{}, parts: map[string]map[int][]byte{}}
-	f.Server = httptest.NewTLSServer(f)
-	t.Cleanup(f.Close)
-	return f
-}
-
-func (f *fakeS3) config() Config {
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
+// configOf is how a bucket is opened.
+func configOf(f *s3test.Server) Config {
 	return Config{
-		Kind: S3, Endpoint: f.Listener.Addr().String(), Region: fakeRegion, Bucket: fakeBucket, Prefix: "nimbus/audit",
-		AccessKey: fakeAccess, SecretKey: fakeSecret, CAPEM: string(ca), Dial: (&net.Dialer{}).DialContext,
+		Kind: S3, Endpoint: f.Endpoint(), Region: s3test.Region, Bucket: s3test.Bucket, Prefix: "nimbus/audit",
+		AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey, CAPEM: f.Authority(), Dial: (&net.Dialer{}).DialContext,
 	}
-}
-
-func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return // the client went away
-	}
-	if code := refusal(r, body); code != "" {
-		answer(w, http.StatusForbidden, code)
-		return
-	}
-	key, ok := strings.CutPrefix(r.URL.Path, "/"+fakeBucket+"/")
-	q := r.URL.Query()
-	switch {
-	case !ok:
-		answer(w, http.StatusNotFound, "NoSuchBucket")
-	case r.Method == http.MethodGet && q.Has("list-type"):
-		f.list(w, q)
-	case r.Method == http.MethodPost && q.Has("uploads"):
-		f.uploads++
-		upload := strconv.Itoa(f.uploads)
-		f.parts[upload] = map[int][]byte{}
-		fmt.Fprintf(w, "<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>", fakeBucket, key, upload)
-	case q.Has("uploadId"):
-		f.multipart(w, r, key, body)
-	default:
-		f.object(w, r, key, body)
-	}
-}
-
-func answer(w http.ResponseWriter, status int, code string) {
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, code)
-}
-
-func etag(b []byte) string { sum := md5.Sum(b); return `"` + hex.EncodeToString(sum[:]) + `"` }
-
-func (f *fakeS3) keep(key string, body []byte) {
-	if f.lose && len(body) > 0 {
-		body = body[:len(body)-1]
-	}
-	f.objects[key] = body
-}
-
-func (f *fakeS3) object(w http.ResponseWriter, r *http.Request, key string, body []byte) {
-	switch r.Method {
-	case http.MethodPut:
-		f.keep(key, body)
-		w.Header().Set("ETag", etag(body))
-	case http.MethodDelete:
-		delete(f.objects, key)
-		w.WriteHeader(http.StatusNoContent)
-	default:
-		found, ok := f.objects[key]
-		if !ok {
-			answer(w, http.StatusNotFound, "NoSuchKey")
-			return
-		}
-		w.Header().Set("ETag", etag(found))
-		http.ServeContent(w, r, "", time.Unix(1_700_000_000, 0), bytes.NewReader(found))
-	}
-}
-
-func (f *fakeS3) multipart(w http.ResponseWriter, r *http.Request, key string, body []byte) {
-	upload := r.URL.Query().Get("uploadId")
-	parts, ok := f.parts[upload]
-	if !ok {
-		answer(w, http.StatusNotFound, "NoSuchUpload")
-		return
-	}
-	switch r.Method {
-	case http.MethodPut:
-		n, _ := strconv.Atoi(r.URL.Query().Get("partNumber"))
-		parts[n] = body
-		w.Header().Set("ETag", etag(body))
-	case http.MethodDelete:
-		delete(f.parts, upload)
-		w.WriteHeader(http.StatusNoContent)
-	case http.MethodPost:
-		var order struct {
-			Part []struct {
-				PartNumber int
-				ETag       string
-			}
-		}
-		if err := xml.Unmarshal(body, &order); err != nil {
-			answer(w, http.StatusBadRequest, "MalformedXML")
-			return
-		}
-		var whole []byte
-		for _, p := range order.Part {
-			if strings.Trim(p.ETag, `"`) != strings.Trim(etag(parts[p.PartNumber]), `"`) {
-				answer(w, http.StatusBadRequest, "InvalidPart")
-				return
-			}
-			whole = append(whole, parts[p.PartNumber]...)
-		}
-		delete(f.parts, upload)
-		f.keep(key, whole)
-		fmt.Fprintf(w, "<CompleteMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>", fakeBucket, key, etag(whole))
-	}
-}
-
-func (f *fakeS3) list(w http.ResponseWriter, q url.Values) {
-	var names []string
-	for key := range f.objects {
-		if strings.HasPrefix(key, q.Get("prefix")) && key > q.Get("continuation-token") {
-			names = append(names, key)
-		}
-	}
-	slices.Sort(names)
-	more := len(names) > fakePage
-	names = names[:min(len(names), fakePage)]
-	fmt.Fprintf(w, "<ListBucketResult><Name>%s</Name><IsTruncated>%t</IsTruncated>", fakeBucket, more)
-	if more {
-		fmt.Fprintf(w, "<NextContinuationToken>%s</NextContinuationToken>", names[len(names)-1])
-	}
-	for _, key := range names {
-		fmt.Fprintf(w, "<Contents><Key>%s</Key><Size>%d</Size><LastModified>2023-11-14T22:13:20.000Z</LastModified></Contents>", key, len(f.objects[key]))
-	}
-	fmt.Fprint(w, "</ListBucketResult>")
-}
-
-// refusal is the error code for a request whose signature (AWS Signature
-// Version 4) or digest is wrong, or "".
-func refusal(r *http.Request, body []byte) string {
-	var signed, signature, credential string
-	fields, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
-	for _, part := range strings.Split(fields, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		switch name {
-		case "SignedHeaders":
-			signed = value
-		case "Signature":
-			signature = value
-		case "Credential":
-			credential = value
-		}
-	}
-	scope := strings.Split(credential, "/")
-	if !ok || len(scope) != 5 || scope[0] != fakeAccess || scope[2] != fakeRegion {
-		return "InvalidAccessKeyId"
-	}
-	payload := r.Header.Get("X-Amz-Content-Sha256")
-	if sum := sha256.Sum256(body); payload != "UNSIGNED-PAYLOAD" && payload != hex.EncodeToString(sum[:]) {
-		return "XAmzContentSHA256Mismatch"
-	}
-	if sum := md5.Sum(body); r.Header.Get("Content-Md5") != "" && r.Header.Get("Content-Md5") != base64.StdEncoding.EncodeToString(sum[:]) {
-		return "BadDigest"
-	}
-	var headers strings.Builder
-	for _, name := range strings.Split(signed, ";") {
-		value := r.Header.Get(name)
-		switch name {
-		case "host":
-			value = r.Host
-		case "content-length":
-			value = strconv.FormatInt(r.ContentLength, 10)
-		}
-		fmt.Fprintf(&headers, "%s:%s\n", name, strings.Join(strings.Fields(value), " "))
-	}
-	query := strings.ReplaceAll(r.URL.Query().Encode(), "+", "%20")
-	request := strings.Join([]string{r.Method, r.URL.EscapedPath(), query, headers.String(), signed, payload}, "\n")
-	sum := sha256.Sum256([]byte(request))
-	text := strings.Join([]string{"AWS4-HMAC-SHA256", r.Header.Get("X-Amz-Date"), strings.Join(scope[1:], "/"), hex.EncodeToString(sum[:])}, "\n")
-	key := []byte("AWS4" + fakeSecret)
-	for _, part := range append(scope[1:], text) {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(part))
-		key = mac.Sum(nil)
-	}
-	if hex.EncodeToString(key) != signature {
-		return "SignatureDoesNotMatch"
-	}
-	return ""
 }
 
 func TestS3KeepsBelowItsPrefixAndAbortsUploads(t *testing.T) {
 	t.Parallel()
-	f := newS3(t)
-	s, err := Open(f.config())
+	f := s3test.New(t)
+	s, err := Open(configOf(f))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.objects["other/x"], f.objects["nimbus/audit-2/x"] = []byte("x"), []byte("x")
+	f.Keep("other/x", []byte("x"))
+	f.Keep("nimbus/audit-2/x", []byte("x"))
 	for _, key := range []string{"a", "b", "c", "d/e", "f"} { // three pages
 		if _, err := s.Put(t.Context(), key, strings.NewReader(key)); err != nil {
 			t.Fatal(err)
@@ -249,22 +37,20 @@ func TestS3KeepsBelowItsPrefixAndAbortsUploads(t *testing.T) {
 	if got := keys(t, s, ""); !slices.Equal(got, []string{"a", "b", "c", "d/e", "f"}) {
 		t.Errorf("the list has %v", got)
 	}
-	if string(f.objects["nimbus/audit/d/e"]) != "d/e" {
+	if string(f.Objects()["nimbus/audit/d/e"]) != "d/e" {
 		t.Error("an object is not below the prefix")
 	}
 	if _, err := s.Put(t.Context(), "g", &broken{2*partSize + 1}); err == nil {
 		t.Error("a broken source is stored")
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.uploads == 0 || len(f.parts) > 0 {
-		t.Errorf("%d uploads were begun, %d are left", f.uploads, len(f.parts))
+	if begun, left := f.Uploads(); begun == 0 || left > 0 {
+		t.Errorf("%d uploads were begun, %d are left", begun, left)
 	}
 }
 
 func TestS3TellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	f := newS3(t)
+	f := s3test.New(t)
 	for name, c := range map[string]struct {
 		change func(*Config)
 		says   string
@@ -274,7 +60,7 @@ func TestS3TellsWhatIsWrong(t *testing.T) {
 		"bucket":      {func(c *Config) { c.Bucket = "other" }, "no bucket other"},
 		"certificate": {func(c *Config) { c.CAPEM = "" }, "Check the endpoint, its certificate"},
 	} {
-		cfg := f.config()
+		cfg := configOf(f)
 		c.change(&cfg)
 		s, err := Open(cfg)
 		if err != nil {
@@ -292,9 +78,9 @@ func TestS3TellsWhatIsWrong(t *testing.T) {
 
 func TestS3ThatLosesBytesIsFound(t *testing.T) {
 	t.Parallel()
-	f := newS3(t)
-	f.lose = true
-	s, err := Open(f.config())
+	f := s3test.New(t)
+	f.Lose()
+	s, err := Open(configOf(f))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@
 // key, nothing else.
 //
 // Exit codes: 0 everything holds; 1 the file could not be read; 2 the command
-// line is wrong; 5 the file does not hold, and the reasons are printed.
+// line is wrong; 5 the file does not hold, and the reasons are on standard error.
 package main
 
 import (
@@ -71,7 +71,7 @@ func run(args []string, in io.Reader, out, problems io.Writer) int {
 			code = max(code, exitFailed)
 		}
 		if err == nil || !report.OK() {
-			r.print(out, file, report)
+			r.print(out, problems, file, report)
 		}
 		if !report.OK() {
 			code = exitBroken
@@ -212,7 +212,9 @@ func open(file string, stdin io.Reader) (io.Reader, func(), error) {
 	return plain, func() { plain.Close(); source.Close() }, nil
 }
 
-func (r request) print(out io.Writer, file string, report ledger.Report) {
+// print tells what was found, and on problems why a file does not hold.
+func (r request) print(out, problems io.Writer, file string, report ledger.Report) {
+	tellBreaks(problems, file, report)
 	if r.output == "json" {
 		_ = json.NewEncoder(out).Encode(struct {
 			File string `json:"file"`
@@ -240,14 +242,17 @@ func (r request) print(out io.Writer, file string, report ledger.Report) {
 	} else if report.OK() {
 		fmt.Fprintln(out, "  checkpoints  none given: a rewrite by whoever can sign is found with one that was published before, --checkpoints")
 	}
+}
+
+func tellBreaks(problems io.Writer, file string, report ledger.Report) {
 	for _, b := range report.Breaks {
 		where := "file"
 		if b.Sequence > 0 {
 			where = fmt.Sprintf("record %d", b.Sequence)
 		}
-		fmt.Fprintf(out, "  %s: %s: %s\n", where, b.Kind, b.Detail)
+		fmt.Fprintf(problems, "nimbus-verify: %s: %s: %s: %s\n", file, where, b.Kind, b.Detail)
 	}
 	if report.More > 0 {
-		fmt.Fprintf(out, "  and %d more\n", report.More)
+		fmt.Fprintf(problems, "nimbus-verify: %s: and %d more\n", file, report.More)
 	}
 }

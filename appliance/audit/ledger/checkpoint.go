@@ -58,31 +58,3 @@ func OpenCheckpoint(signed string, keys Keys) (Checkpoint, error) {
 	_, c.Key, err = openNote(signed, c.Origin, keys)
 	return c, err
 }
-
-// SplitNotes takes apart a text of notes that follow one another, as a file to
-// which each new checkpoint is appended. Empty lines may stand between them.
-func SplitNotes(text string) []string {
-	var all []string
-	var one strings.Builder
-	signed := false
-	flush := func() {
-		if strings.TrimSpace(one.String()) != "" {
-			all = append(all, one.String())
-		}
-		one.Reset()
-		signed = false
-	}
-	for line := range strings.Lines(text) {
-		isSignature := strings.HasPrefix(line, "— ")
-		if signed && !isSignature {
-			flush()
-		}
-		if one.Len() == 0 && strings.TrimSpace(line) == "" {
-			continue
-		}
-		signed = signed || isSignature
-		one.WriteString(line)
-	}
-	flush()
-	return all
-}

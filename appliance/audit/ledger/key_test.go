@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -170,5 +171,37 @@ func TestNotesFollowOneAnother(t *testing.T) {
 	}
 	if got := SplitNotes("rubbish\n"); len(got) != 1 {
 		t.Errorf("%q", got)
+	}
+	if got := SplitNotes("Keep this: it is a checkpoint.\n\n" + a); len(got) != 1 || got[0] != a {
+		t.Errorf("a mail: %q", got)
+	}
+}
+
+// TestNotesAreFoundInLogs reads them where receivers keep them, and gives a
+// line that carries a broken one as it is.
+func TestNotesAreFoundInLogs(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, Ed25519)
+	a, b := checkpointOf(t, p, 3, Hash{3}).Note, checkpointOf(t, p, 4, Hash{4}).Note
+	piped := func(note string) string { return strings.ReplaceAll(note, "\n", "|") }
+	inJSON, err := json.Marshal(map[string]string{"event": PublishedEvent, "note": a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"syslog":  "kernel: something else\n<109>1 - - " + PublishedEvent + ` [x note="` + piped(a) + `"] text` + "\nnimbus/other\n",
+		"CEF":     "CEF:0|" + PublishedEvent + "|note=" + strings.ReplaceAll(piped(a), "=", `\=`) + " cn1=3\n",
+		"webhook": string(inJSON),
+		"both":    `{"note":"` + piped(a) + `","record":` + string(inJSON) + "}\n",
+	} {
+		if got := SplitNotes(text); len(got) != 1 || got[0] != a {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := SplitNotes(PublishedEvent + piped(a) + "\n" + PublishedEvent + piped(b) + "\n"); len(got) != 2 || got[1] != b {
+		t.Errorf("%q", got)
+	}
+	if got := SplitNotes(PublishedEvent + " " + piped(a)[:60]); len(got) != 1 || !strings.Contains(got[0], PublishedEvent) {
+		t.Errorf("a cut line: %q", got)
 	}
 }
