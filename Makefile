@@ -95,6 +95,7 @@ bench: build ## measure boot, memory, size and deployment overhead
 		END {printf "deployment of one machine %d ms, bare command line %d ms: %+d ms   (goal +1500 ms)\n", w, b, w - b}' build/bench.txt
 	go test -run '^$$' -bench . ./appliance/permission
 	go test -run '^$$' -bench 'Append|RecordInTransaction' -benchtime 3s ./appliance/audit
+	go test -run '^$$' -bench Peer -benchtime 3x -timeout 20m ./appliance/audit
 	go test -run '^$$' -bench Explorer -benchtime 1x -timeout 30m ./appliance/audit
 	go test -run '^$$' -bench Verify ./appliance/audit/ledger
 	go test -run '^$$' -bench VerifyDatabase -benchtime 3x -timeout 30m ./appliance/audit
