@@ -137,6 +137,9 @@ func (a *Appliance) takeDirectory() error {
 		return fmt.Errorf("%w: %s", ErrInUse, dir)
 	}
 	a.lock = lock
+	if _, err := os.Stat(filepath.Join(dir, resetMarker)); err == nil {
+		return errHalfReset
+	}
 	return nil
 }
 

@@ -95,7 +95,7 @@ func Root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	addGlobalFlags(root)
-	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), pvesimCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), factoryResetCommand(), pvesimCommand(), configCommand(), versionCommand())
 	return root
 }
 

@@ -7,6 +7,7 @@ var _ = audit.Declare(
 	audit.EventType{Code: "identity.user.created", Priority: audit.Notice, Description: "somebody was made, by a person, a directory or a first sign-in"},
 	audit.EventType{Code: "identity.user.updated", Priority: audit.Notice, Description: "renamed, disabled, enabled, or changed by a directory"},
 	audit.EventType{Code: "identity.user.deleted", Priority: audit.Warning, Description: "left the tenant; the account goes with the last one"},
+	audit.EventType{Code: "identity.user.recovered", Priority: audit.Critical, Description: "let in again from the machine's console, with a link for a new password and without second factors"},
 	audit.EventType{Code: "identity.user.linked", Priority: audit.Warning, Description: "an account that was there was linked to somebody at a provider"},
 	audit.EventType{Code: "identity.session.created", Description: "signed in; `details` has the method and whether a second factor was proven"},
 	audit.EventType{Code: "identity.session.refused", Priority: audit.Warning, Description: "a sign-in failed"},

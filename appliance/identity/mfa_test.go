@@ -716,7 +716,9 @@ func TestTheConsoleResetsTheEmergencyAdministrator(t *testing.T) {
 	closed := 0
 	run := func(args ...string) error {
 		var out strings.Builder
-		c := cli.Commands(func(context.Context) (*identity.Service, func(), error) { return b.Service, func() { closed++ }, nil })
+		c := cli.Commands(func(context.Context) (cli.Machine, error) {
+			return cli.Machine{People: b.Service, Root: b.root, Close: func() { closed++ }}, nil
+		})
 		c.SetArgs(args)
 		c.SetOut(&out)
 		c.SetErr(&out)

@@ -86,6 +86,12 @@ func (store) byID(ctx context.Context, user id.ID) (account, error) {
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[account])
 }
 
+// emergency reads the emergency administrator's account.
+func (store) emergency(ctx context.Context) (account, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, accountColumns+`where emergency`)
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[account])
+}
+
 // lock reads an account and holds it until the transaction ends.
 func (store) lock(ctx context.Context, user id.ID) (account, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, accountColumns+`where id = $1 for update`, user)

@@ -14,6 +14,20 @@ import (
 	"time"
 )
 
+// EndOrphan makes sure that nothing of an earlier run serves the data below dir
+// (Config.Dir). It fails with ErrInUse when a process that lives has dir.
+func EndOrphan(ctx context.Context, dir string, log *slog.Logger) error {
+	h := home{dir: dir}
+	if _, err := os.Stat(h.data()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := acquire(ctx, h.path("lock"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(settle(ctx, h.data(), log), lock.release())
+}
+
 // settle makes sure that nobody serves the data directory any more: an orphaned postmaster
 // is stopped, backends that outlived theirs are waited for, and a postmaster.pid that names
 // a living process of another kind (its id was used again) is removed. A dead process's
