@@ -57,9 +57,9 @@ function redacted({ sample, rules: asked }) {
   const fields = ['password', 'token', 'secret', ...asked.filter((rule) => rule.enabled && rule.kind === 'field').map((rule) => rule.match)];
   const patterns = asked.filter((rule) => rule.enabled && rule.kind === 'pattern').map((rule) => new RegExp(rule.match, 'g'));
   const walk = (value) => {
-    if (typeof value === 'string') return patterns.reduce((text, pattern) => text.replace(pattern, '[redacted]'), value);
+    if (typeof value === 'string') return patterns.reduce((text, pattern) => text.replace(pattern, '••••••'), value);
     if (Array.isArray(value)) return value.map(walk);
-    if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fields.includes(key) ? '[redacted]' : walk(inner)]));
+    if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fields.includes(key) ? '••••••' : walk(inner)]));
     return value;
   };
   return walk(sample);

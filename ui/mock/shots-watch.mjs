@@ -11,6 +11,8 @@ const place = (kind) => async (page) => {
 
 /** Name, address, scenario and what is done before the picture. */
 export const watchPages = [
+  { name: 'redaction', path: '/audit-settings/redaction', act: (page) => page.waitForTimeout(700) },
+  { name: 'redaction-empty', path: '/audit-settings/redaction', scenario: empty, act: (page) => page.waitForTimeout(700) },
   { name: 'proof', path: '/audit-settings/proof' },
   { name: 'proof-file', path: '/audit-settings/proof', scenario: { breakglass: true } },
   { name: 'proof-failing', path: '/audit-settings/proof', scenario: failing },

@@ -5,6 +5,7 @@ import { Session } from '../session/session';
 import { AuditSettingsLink, auditSettingsFor } from './rights';
 
 const words: Readonly<Record<AuditSettingsLink, Omit<SectionTab, 'link'>>> = {
+  '/audit-settings/redaction': { label: $localize`Redaction`, icon: 'redact' },
   '/audit-settings/proof': { label: $localize`Proof`, icon: 'seal' },
   '/audit-settings/siem': { label: $localize`SIEM`, icon: 'send' },
 };

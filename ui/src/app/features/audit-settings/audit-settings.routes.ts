@@ -13,6 +13,7 @@ function firstPage(): string {
 /** The pages under `/audit-settings`. */
 export const routes: Routes = [
   { path: '', pathMatch: 'full', redirectTo: firstPage },
+  { path: 'redaction', loadComponent: () => import('./redaction-page').then((m) => m.RedactionPage) },
   { path: 'proof', loadComponent: () => import('./proof-page').then((m) => m.ProofPage) },
   { path: 'siem', loadChildren: () => import('../siem/siem.routes').then((m) => m.routes) },
 ];
