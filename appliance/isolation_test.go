@@ -155,19 +155,21 @@ func (s *story) foreign(admin *appliancetest.Client) map[string]string {
 	}
 	is := func(id string) func() string { return func() string { return id } }
 	all := map[string]func() string{
-		"/v1/tenants/":         is(s.Tenant.String()),
-		"/v1/stacks/":          is(s.stack),
-		"/v1/audit/sinks/":     made("/v1/audit/sinks", map[string]any{"kind": "syslog", "name": "Theirs", "address": "logs.example.com:514", "transport": "udp", "enabled": false}),
-		"/v1/connections/":     is(s.connection),
-		"/v1/deployments/":     is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
-		"/v1/users/":           is(s.Admin.ID.String()),
-		"/v1/roles/":           is(permission.SystemRoleID(s.Tenant, "Reader").String()),
-		"/v1/inventory/":       first("/v1/inventory"),
-		"/v1/sessions/":        first("/v1/sessions"),
-		"/v1/tasks/":           s.task,
-		"/v1/mfa/passkeys/":    s.passkey,
-		"/v1/audit/anomalies/": s.anomaly,
-		"/v1/audit/queries/":   made("/v1/audit/queries", map[string]any{"name": "mine", "filter": map[string]any{}}),
+		"/v1/tenants/":                is(s.Tenant.String()),
+		"/v1/stacks/":                 is(s.stack),
+		"/v1/audit/sinks/":            made("/v1/audit/sinks", map[string]any{"kind": "syslog", "name": "Theirs", "address": "logs.example.com:514", "transport": "udp", "enabled": false}),
+		"/v1/connections/":            is(s.connection),
+		"/v1/deployments/":            is(s.wait(s.deploy("up", false).ID, "awaiting_approval").ID),
+		"/v1/users/":                  is(s.Admin.ID.String()),
+		"/v1/roles/":                  is(permission.SystemRoleID(s.Tenant, "Reader").String()),
+		"/v1/inventory/":              first("/v1/inventory"),
+		"/v1/sessions/":               first("/v1/sessions"),
+		"/v1/tasks/":                  s.task,
+		"/v1/mfa/passkeys/":           s.passkey,
+		"/v1/audit/anomalies/":        s.anomaly,
+		"/v1/audit/holds/":            made("/v1/audit/holds", map[string]any{"name": "Case 7", "reason": "the lawyers ask"}),
+		"/v1/audit/archive/segments/": s.segment,
+		"/v1/audit/queries/":          made("/v1/audit/queries", map[string]any{"name": "mine", "filter": map[string]any{}}),
 		"/v1/audit/verify/": func() string {
 			var got struct{ ID string }
 			admin.Do(http.MethodPost, "/v1/audit/verify", nil, http.StatusOK, &got)
@@ -224,6 +226,17 @@ func (s *story) anomaly() string {
 		(id, kind, pattern, severity, state, subject_kind, subject_id, subject_name, summary, chain, evidence, last, first_at, last_at, count)
 		values ($1, 'brute_force', 'x', 'low', 'open', 'user', 'x', 'x', 'x', 'own', '{}', 0, now(), now(), 1)`, finding)
 	return finding.String()
+}
+
+// segment puts a segment of the archive into the story's tenant and returns its id.
+func (s *story) segment() string {
+	s.t.Helper()
+	segment, target := id.New(), id.New()
+	owner, schema := s.Connect(s.t, "nimbus_owner"), db.TenantSchema(s.Tenant)
+	appliancetest.Exec(s.t, owner, `insert into `+schema+`.audit_archive_target (id, kind, settings, current) values ($1, 'directory', '{"kind":"directory"}', true)`, target)
+	appliancetest.Exec(s.t, owner, `insert into `+schema+`.audit_segment (id, first, last, bytes, plain, key, sha256, target_id)
+		values ($1, 1, 256, 1, 1, 'x', 'x', $2)`, segment, target)
+	return segment.String()
 }
 
 // passkey gives the story's administrator a passkey and returns its id.

@@ -23,6 +23,7 @@ const segmentTile = 256
 // Segment is a range of a chain in an archive: a signed stream of package
 // ledger, compressed with zstd.
 type Segment struct {
+	ID          id.ID
 	Tenant      id.ID
 	First, Last int64
 	Key         string // of the object
@@ -31,9 +32,15 @@ type Segment struct {
 	Plain       int64  // bytes when decompressed
 }
 
-// segmentKey is where the range of a chain is in an archive.
-func segmentKey(tenant id.ID, first, last int64) string {
-	return fmt.Sprintf("%s/%015d-%015d.jsonl.zst", chainName(tenant), first, last)
+// segmentPrefix is how the keys begin of segments that begin with a record.
+func segmentPrefix(tenant id.ID, first int64) string {
+	return fmt.Sprintf("%s/%015d-", chainName(tenant), first)
+}
+
+// segmentKey is where a segment is in an archive. No two have the same, so that
+// nobody who is late writes over one that is in use.
+func segmentKey(seg Segment) string {
+	return fmt.Sprintf("%s%015d-%s.jsonl.zst", segmentPrefix(seg.Tenant, seg.First), seg.Last, seg.ID)
 }
 
 // WriteSegment writes every record of a range to an archive and reads it back.
@@ -45,7 +52,8 @@ func (s *Service) WriteSegment(ctx context.Context, to objectstore.Store, tenant
 	if first < 1 || last < first || (first-1)%segmentTile != 0 || last%segmentTile != 0 {
 		return Segment{}, fault.New(fault.Invalid, "A segment has whole tiles of %d records; %d to %d are not.", segmentTile, first, last)
 	}
-	seg := Segment{Tenant: tenant, First: first, Last: last, Key: segmentKey(tenant, first, last)}
+	seg := Segment{ID: id.New(), Tenant: tenant, First: first, Last: last}
+	seg.Key = segmentKey(seg)
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -73,7 +81,8 @@ func (s *Service) compress(ctx context.Context, w io.Writer, seg Segment) (int64
 	if err != nil {
 		return 0, err
 	}
-	st, err := s.WriteStream(ctx, z, StreamOptions{Tenant: seg.Tenant, From: seg.First, To: seg.Last})
+	st, err := s.WriteStream(ctx, z, StreamOptions{Tenant: seg.Tenant, From: seg.First, To: seg.Last, Alone: true,
+		Progress: func(at int64) { pulse(ctx, at) }})
 	if want := seg.Last - seg.First + 1; err == nil && st.Records != want {
 		err = fault.New(fault.Conflict, "Of the records %d to %d only %d are there. Verify the chain.", seg.First, seg.Last, st.Records)
 	}
@@ -106,6 +115,9 @@ func (s *Service) VerifySegment(ctx context.Context, from objectstore.Store, seg
 	}
 	defer plain.Close()
 	report, err := ledger.VerifyStream(&exactly{plain, seg.Plain}, keys, ledger.Options{Record: func(n int64, _ Hash, body []byte) error {
+		if n%1024 == 0 {
+			pulse(ctx, n)
+		}
 		if record == nil || body == nil {
 			return ctx.Err()
 		}

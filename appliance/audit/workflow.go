@@ -13,6 +13,7 @@ func Register(r worker.Registry, s *Service) {
 	registerCheckpoint(r, s)
 	registerAnomaly(r, s)
 	registerExport(r, s)
+	registerArchive(r, s)
 }
 
 // Schedule makes the schedules of this domain. Those that are there are kept.
@@ -20,6 +21,7 @@ func Schedule(ctx context.Context, c sdk.ScheduleClient) error {
 	return errors.Join(
 		scheduleCheckpoint(ctx, c),
 		scheduleAnomaly(ctx, c),
+		scheduleArchive(ctx, c),
 	)
 }
 

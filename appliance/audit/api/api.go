@@ -24,6 +24,7 @@ func Register(a *web.API, s *audit.Service) {
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/records/{sequence}", Tag: tag,
 		Summary: "Read one audit record", Permission: audit.ReadPermission}, h.get)
 	registerExports(a, h)
+	registerLife(a, h)
 	registerProof(a, h)
 	registerRecording(a, h)
 	registerRedaction(a, h)
