@@ -247,3 +247,6 @@ func (s *Service) cut(e event.Event) {
 		return a.ID == e.User && (e.ID.IsZero() || a.Session == e.ID)
 	})
 }
+
+// Sockets is how many browsers are connected to this node.
+func (s *Service) Sockets() int { return s.server.Namespace("/").Len() }

@@ -11,6 +11,7 @@ package pocketbase
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -220,4 +221,12 @@ func (s *Server) SetCertificate(certPEM, keyPEM []byte) error {
 		}
 	}
 	return s.cert.set(certPEM, keyPEM)
+}
+
+// Certificate is the certificate in use, or nil before Start.
+func (s *Server) Certificate() *x509.Certificate {
+	if pair := s.cert.current.Load(); pair != nil {
+		return pair.Leaf
+	}
+	return nil
 }
