@@ -22,6 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nimbus/appliance/breakglass/hsm"
+	"nimbus/appliance/doctor"
+	"nimbus/appliance/doctor/metrics"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/provider/proxmox/pvesim"
 	"nimbus/appliance/secret"
@@ -63,6 +65,8 @@ type Appliance struct {
 	setup     atomic.Pointer[http.Handler]
 	api       atomic.Pointer[http.Handler]
 	core      atomic.Pointer[Core]
+	metrics   *metrics.Metrics
+	recent    *doctor.Recent
 
 	running running
 	bootMu  sync.Mutex
@@ -73,7 +77,11 @@ func New(cfg Config) *Appliance {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Appliance{cfg: cfg, started: time.Now().UTC()}
+	recent := doctor.NewRecent()
+	cfg.Logger = recent.Wrap(cfg.Logger)
+	a := &Appliance{cfg: cfg, started: time.Now(), recent: recent}
+	a.metrics = metrics.New(metrics.Config{Version: cfg.Version, Look: a.look})
+	return a
 }
 
 // ErrInUse is returned when another appliance runs on the data directory.
@@ -89,6 +97,9 @@ func (a *Appliance) Open(ctx context.Context) error {
 		return err
 	}
 	a.front.SetHandler(a.handler())
+	if err := a.running.start(ctx, "commands", subsystem{part: &local{appliance: a}}); err != nil {
+		return err
+	}
 	return a.running.start(ctx, "web", subsystem{part: a.front})
 }
 

@@ -16,6 +16,7 @@ import (
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
 	"nimbus/appliance/deployment"
+	"nimbus/appliance/doctor"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/graph"
@@ -53,6 +54,10 @@ type Core struct {
 	Deployments  *deployment.Service
 	Realtime     *realtime.Service
 	Graph        *graph.Service
+	Doctor       *doctor.Service
+
+	// BackupState tells how backups are; nil where none are made.
+	BackupState func(context.Context) (doctor.BackupState, error)
 
 	api      *web.API
 	engine   *pulumi.Engine
@@ -294,18 +299,19 @@ func (a *Appliance) startEmbedded(ctx context.Context, c *Core) error {
 }
 
 // dial returns a Temporal client that carries the actor and encrypts payloads.
-func (c *Core) dial(ctx context.Context) (sdk.Client, error) {
+func (c *Core) dial(ctx context.Context, metrics sdk.MetricsHandler) (sdk.Client, error) {
 	payloads, failures := temporal.Converters(temporalKeys{c.Keyring})
 	return c.temporal.Client(ctx, temporal.Options{
 		DataConverter: payloads, FailureConverter: failures,
 		ContextPropagators: []workflow.ContextPropagator{actor.Propagator(payloads)},
+		MetricsHandler:     metrics,
 	})
 }
 
 // startServices builds and starts what needs Temporal.
 func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	log := a.cfg.Logger
-	client, err := c.dial(ctx)
+	client, err := c.dial(ctx, a.metrics.Temporal())
 	if err != nil {
 		return err
 	}
@@ -321,6 +327,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	}
 	c.Realtime = a.newRealtime(c, providers)
 	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log})
+	if c.Doctor, err = a.newDoctor(c); err != nil {
+		return err
+	}
 	c.Provider = providers
 	for _, p := range []subsystem{
 		{"checkpoints", c.Audit.Checkpoints()},

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -15,11 +16,15 @@ import (
 var rootless = id.ID{}
 
 // newDoctor makes what examines the appliance.
-func (a *Appliance) newDoctor(c *Core, history []db.Migration) *doctor.Service {
+func (a *Appliance) newDoctor(c *Core) (*doctor.Service, error) {
+	history, err := History()
+	if err != nil {
+		return nil, err
+	}
 	return doctor.New(doctor.Config{
 		DB: c.DB, Audit: c.Audit, Logger: a.cfg.Logger, Authorise: c.atProvider, Temporal: c.client,
 		Checks: a.checks(c, history), Support: a.support(c),
-	})
+	}), nil
 }
 
 // checks are what is looked at while everything runs, in the order in which it
@@ -106,8 +111,17 @@ func (a *Appliance) knownSecrets(ctx context.Context) []string {
 }
 
 // backups tells how backups are.
-func (c *Core) backups(context.Context) (doctor.BackupState, error) {
-	return doctor.BackupState{}, nil
+func (c *Core) backups(ctx context.Context) (doctor.BackupState, error) {
+	if c.BackupState == nil {
+		return doctor.BackupState{}, nil
+	}
+	return c.BackupState(ctx)
+}
+
+// Examine looks at an appliance that does not run: at what can be seen without
+// starting anything.
+func Examine(ctx context.Context, cfg Config) doctor.Report {
+	return doctor.Report{CheckedAt: time.Now().UTC(), Items: doctor.Examine(ctx, offline(cfg.DataDir, cfg.Listen))}
 }
 
 // offline are the checks of an appliance that does not run.
@@ -116,4 +130,11 @@ func offline(dir, listen string) []doctor.Check {
 		doctor.Disk("data", dir, nil), doctor.Memory(), doctor.Clock(time.Now()), doctor.FreePort(listen),
 		doctor.StoredCertificate(filepath.Join(dir, "local", "tls", "server.pem")), doctor.Directory(dir),
 	}
+}
+
+// SupportBundle writes a support bundle of an appliance that does not run.
+func SupportBundle(ctx context.Context, cfg Config, w io.Writer) error {
+	return doctor.WriteOffline(ctx, w, Examine(ctx, cfg), cfg.Version, map[string]any{
+		"data_dir": cfg.DataDir, "listen": cfg.Listen, "temporal_address": cfg.TemporalAddress, "valkey_url": cfg.ValkeyURL,
+	})
 }

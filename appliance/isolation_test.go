@@ -129,6 +129,10 @@ var own = map[string]string{
 	"/v1/audit/compliance/reports/{report}": "a kind of report about one's own tenant",
 	"/v1/audit/activity/{user}":             "what the own chain says of somebody; nothing of whom it does not know",
 	"/v1/audit/history/{kind}/{id}":         "what the own chain says of something; nothing of what it does not know",
+	"/v1/system/workflows/{id}":             "the provider's; nobody else asks at all",
+	"/v1/system/schedules/{id}/pause":       "the provider's; nobody else asks at all",
+	"/v1/system/schedules/{id}/resume":      "the provider's; nobody else asks at all",
+	"/v1/system/schedules/{id}/trigger":     "the provider's; nobody else asks at all",
 }
 
 // foreign makes, for each collection, something that belongs to the story's

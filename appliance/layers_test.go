@@ -19,7 +19,7 @@ var (
 		"audit", "tenancy", "permission", "identity", "impersonation", "breakglass",
 		"notification", "semantic", "cmdb", "provider", "cost",
 		"approval", "deployment", "drift", "flow", "planner",
-		"realtime", "graph",
+		"realtime", "graph", "doctor",
 	}
 )
 
@@ -28,6 +28,7 @@ var inner = map[string]string{
 	"audit/ledger":                               "",
 	"audit/siem":                                 "",
 	"breakglass/hsm":                             "breakglass",
+	"doctor/metrics":                             "",
 	"identity/oidc":                              "",
 	"identity/oidc/oidctest":                     "",
 	"identity/oidc/oidctest/op":                  "identity/oidc/oidctest",
@@ -53,6 +54,7 @@ var homes = []struct {
 }{
 	{"github.com/pocketbase/pocketbase", []string{"embedded/pocketbase"}, "one front"},
 	{"go.temporal.io/server", []string{"embedded/temporal"}, "one Temporal server"},
+	{"github.com/prometheus/client_golang", []string{"appliance/doctor/metrics"}, "one registry"},
 	{"github.com/pulumi/", []string{"embedded/pulumi"}, "the engine runs in processes of its own"},
 	{"github.com/luthermonson/go-proxmox", []string{"appliance/provider/proxmox"}, "providers hide behind an interface"},
 	{"github.com/coreos/go-oidc", []string{"appliance/identity/oidc"}, "one relying party"},

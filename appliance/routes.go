@@ -12,6 +12,7 @@ import (
 	breakglassapi "nimbus/appliance/breakglass/api"
 	cmdbapi "nimbus/appliance/cmdb/api"
 	deploymentapi "nimbus/appliance/deployment/api"
+	doctorapi "nimbus/appliance/doctor/api"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	identityapi "nimbus/appliance/identity/api"
@@ -29,10 +30,11 @@ func (a *Appliance) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /metrics", a.serveMetrics)
 	mux.HandleFunc("/v1/setup", a.serveSetup)
 	mux.HandleFunc("/v1/setup/", a.serveSetup)
 	mux.HandleFunc("/", a.serveAPIOrWait)
-	return web.Chain(mux, web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
+	return web.Chain(mux, web.Observe(a.observe), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
 }
 
 // readyz names every part and is 503 when one is down.
@@ -57,7 +59,7 @@ type Health struct {
 var vital = map[string]bool{"web": true, "postgres": true, "database": true, "audit": true}
 
 func (a *Appliance) health(ctx context.Context) Health {
-	h := Health{Status: "ok", Version: a.cfg.Version, StartedAt: a.started, Components: a.running.components(ctx)}
+	h := Health{Status: "ok", Version: a.cfg.Version, StartedAt: a.started.UTC(), Components: a.running.components(ctx)}
 	for _, c := range h.Components {
 		switch {
 		case c.Status == "ok":
@@ -110,6 +112,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	cmdbapi.Register(api, c.CMDB)
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)
+	doctorapi.Register(api, c.Doctor)
 	a.registerOutbound(api, c)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},

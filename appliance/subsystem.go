@@ -69,6 +69,17 @@ func (r *running) stopOne(ctx context.Context, name string) error {
 	return part.part.Stop(ctx)
 }
 
+// ready asks the part of that name how it is; nil when there is none.
+func (r *running) ready(name string) func(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.parts, func(p subsystem) bool { return p.name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.parts[i].part.Ready
+}
+
 // readyTimeout is how long one part may take to say how it is.
 const readyTimeout = 2 * time.Second
 

@@ -30,6 +30,7 @@ const (
 	exitInUse   = 3 // another appliance runs on the data directory
 	exitDenied  = 4 // not allowed
 	exitBroken  = 5 // a verification found breaks
+	exitUnwell  = 6 // an examination found what has to be done
 )
 
 // Main runs the command that args (os.Args) name and returns the exit code.
@@ -74,6 +75,8 @@ func exitCode(err error) int {
 		return exitInUse
 	case errors.Is(err, errBroken):
 		return exitBroken
+	case errors.Is(err, errUnwell):
+		return exitUnwell
 	}
 	switch fault.KindOf(err) {
 	case fault.Invalid:
@@ -96,6 +99,7 @@ func Root() *cobra.Command {
 	}
 	addGlobalFlags(root)
 	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), factoryResetCommand(), pvesimCommand(), configCommand(), versionCommand())
+	root.AddCommand(doctorCommand(), supportBundleCommand())
 	return root
 }
 

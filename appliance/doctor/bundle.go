@@ -200,3 +200,12 @@ func add(archive *tar.Writer, name string, content []byte) error {
 	_, err = archive.Write(content)
 	return err
 }
+
+// WriteOffline writes a bundle of an appliance that does not run.
+func WriteOffline(ctx context.Context, w io.Writer, report Report, version string, settings any) error {
+	return writeBundle(ctx, w, nil, []part{
+		{"versions.json", func(context.Context) ([]byte, error) { return json.Marshal(versions(version, time.Now().UTC())) }},
+		{"settings.json", func(context.Context) ([]byte, error) { return json.Marshal(settings) }},
+		{"doctor.json", func(context.Context) ([]byte, error) { return json.Marshal(report) }},
+	})
+}
