@@ -105,8 +105,16 @@ func (s *Service) coldRange(ctx context.Context, tenant id.ID) (first, last int6
 // at first. A store that does not allow it keeps them, which harms nothing.
 func (s *Service) removeStrays(ctx context.Context, in objectstore.Store, tenant id.ID, first int64) {
 	found, err := in.List(ctx, segmentPrefix(s.chainOf(tenant), first))
+	if err != nil || len(found) == 0 {
+		return
+	}
 	for _, o := range found {
-		if err == nil && time.Since(o.Modified) > strayAge {
+		known := true
+		err := s.in(ctx, tenant, func(ctx context.Context) (err error) {
+			known, err = s.store.knowsKey(ctx, o.Key)
+			return err
+		})
+		if err == nil && !known && time.Since(o.Modified) > strayAge {
 			_ = in.Delete(ctx, o.Key)
 		}
 	}

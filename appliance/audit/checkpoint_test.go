@@ -198,13 +198,13 @@ func TestStreamsOfAChain(t *testing.T) {
 		"everything":  {StreamOptions{}, 5130},
 		"a range":     {StreamOptions{From: 100, To: 2500}, 2401},
 		"a selection": {StreamOptions{Keep: odd, Filter: map[string]string{"event": "test"}}, 2565},
-		"none":        {StreamOptions{Keep: func(Sealed) bool { return false }}, 0},
+		"none":        {StreamOptions{Keep: func(Sealed) bool { return false }, Filter: "none"}, 0},
 		"the last":    {StreamOptions{From: 5130}, 1},
 		"leaves":      {StreamOptions{LeavesOnly: true}, 5130},
 		"found": {StreamOptions{Next: func(ctx context.Context, after, last int64, limit int) ([]Sealed, error) {
 			all, err := c.store.stretch(ctx, after+1, last, limit)
 			return all[:min(len(all), 1)], err
-		}, From: 5000}, 1},
+		}, Filter: "the first", From: 5000}, 1},
 	} {
 		_, r := c.export(t, try.o, early.Note)
 		if !r.OK() || r.Records != try.records || r.Records+r.Skipped != 5130 || r.Compared != 1 {

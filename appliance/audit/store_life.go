@@ -233,3 +233,27 @@ func (store) prune(ctx context.Context, told id.ID) (n int64, err error) {
 	}
 	return n, err
 }
+
+// prunedAfter tells whether a record after a sequence number tells of something
+// pruned.
+func (store) prunedAfter(ctx context.Context, sequence int64) (any bool, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select exists (select from audit_entry where event = $1 and sequence > $2)`, PrunedEvent, sequence).Scan(&any)
+	return any, err
+}
+
+// unarchived lists the records that tell of something pruned into a segment
+// that the archive does not have.
+func (store) unarchived(ctx context.Context) ([]int64, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select t.sequence from (
+			select e.sequence, convert_from(r.body, 'UTF8')::jsonb -> 'details' as told from audit_entry e join audit_record r on r.id = e.record_id where e.event = $1) t
+		left join audit_segment s on s.id::text = t.told ->> 'segment' and s.sha256 = t.told ->> 'sha256'
+		where s.id is null or exists (select from jsonb_array_elements(t.told -> 'ranges') r where (r ->> 0)::bigint < s.first or (r ->> 1)::bigint > s.last)
+		order by 1`, PrunedEvent)
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// knowsKey tells whether an object is a segment.
+func (store) knowsKey(ctx context.Context, key string) (known bool, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select exists (select from audit_segment where key = $1)`, key).Scan(&known)
+	return known, err
+}

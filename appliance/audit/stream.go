@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"time"
@@ -93,6 +94,8 @@ type streamer struct {
 	out  *ledger.Writer
 	size int64
 	cuts []int64 // sizes of checkpoints, at which skips are split
+
+	pruning ledger.Pruning
 }
 
 func (st *streamer) run(ctx context.Context) error {
@@ -115,7 +118,31 @@ func (st *streamer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := st.explained(ctx); err != nil {
+		return err
+	}
 	return st.in(ctx, st.Tenant, func(ctx context.Context) error { return st.skip(st.treeOf(ctx), st.size, ledger.Outside) })
+}
+
+// explained is fault.Conflict when records are missing that no record of the
+// stream says were pruned, and fault.Unavailable when they were pruned meanwhile.
+func (st *streamer) explained(ctx context.Context) error {
+	left := st.pruning.Unexplained()
+	if len(left) == 0 {
+		return nil
+	}
+	if err := st.seal(ctx, st.Tenant); err != nil {
+		return err
+	}
+	meanwhile := false
+	err := st.in(ctx, st.Tenant, func(ctx context.Context) (err error) {
+		meanwhile, err = st.store.prunedAfter(ctx, st.size)
+		return err
+	})
+	if err == nil && meanwhile {
+		return fault.New(fault.Unavailable, "Records were pruned while they were read. Try again.")
+	}
+	return errors.Join(err, fault.New(fault.Conflict, "Records %d to %d are missing, and no record says that they were pruned. Verify the chain.", left[0].From, left[0].To))
 }
 
 // batch writes the next records, with what lies between them.
@@ -158,6 +185,11 @@ func (st *streamer) record(nodes *tree, r Sealed, why string) error {
 	if leaf := ledger.Leaf(r.Body); !slices.Equal(leaf[:], r.Leaf) {
 		return fault.New(fault.Conflict, "Record %d was changed. Verify the chain.", r.Sequence)
 	}
+	if ledger.MayTell(r.Body) {
+		if err := st.pruning.Tell(r.Sequence, r.Body); err != nil {
+			return fault.Wrap(fault.Conflict, err, "Record %d says that records were pruned, and it cannot be so. Verify the chain.", r.Sequence)
+		}
+	}
 	if st.Keep != nil && !st.Keep(r) {
 		return nil
 	}
@@ -190,6 +222,9 @@ func (st *streamer) skip(nodes *tree, last int64, why string) error {
 			}
 			if err := st.out.Skip(int64(p.First())+1, p.Level, node, why); err != nil {
 				return err
+			}
+			if why == ledger.Pruned {
+				st.pruning.Miss(int64(p.First())+1, int64(p.First())+1<<p.Level)
 			}
 		}
 		begin = end

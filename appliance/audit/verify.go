@@ -47,12 +47,33 @@ func (s *Service) verifyWith(ctx context.Context, tenant id.ID, o VerifyOptions)
 	if err != nil {
 		return Verification{}, err
 	}
-	if err = v.run(ctx); err == nil {
+	if err = v.toEnd(ctx); err == nil {
 		err = s.in(ctx, tenant, v.finish)
 	}
 	result := v.Verification()
 	result.Tenant, result.Duration = tenant, time.Since(start)
 	return result, err
+}
+
+// toEnd goes on to records that were written meanwhile while something is
+// missing: what is pruned while the chain is read is told of at its end.
+func (v *verifier) toEnd(ctx context.Context) error {
+	for {
+		if err := v.run(ctx); err != nil || len(v.Pruning.Unexplained()) == 0 {
+			return err
+		}
+		if err := v.seal(ctx, v.tenant); err != nil {
+			return err
+		}
+		before := v.Total
+		err := v.in(ctx, v.tenant, func(ctx context.Context) (err error) {
+			v.Total, err = v.store.lastSequence(ctx)
+			return err
+		})
+		if err != nil || v.Total <= before {
+			return err
+		}
+	}
 }
 
 func (s *Service) newVerifier(ctx context.Context, tenant id.ID, o VerifyOptions) (*verifier, error) {

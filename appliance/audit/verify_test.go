@@ -288,7 +288,9 @@ func (c *chain) prune(t testing.TB, say bool, ranges ...[2]int64) {
 	if !say {
 		return
 	}
-	if err := c.RecordAlone(c.ctx, c.tenant, Entry{Event: PrunedEvent, Target: Target{Kind: "chain"}, Details: map[string]any{"ranges": ranges}}); err != nil {
+	seg := id.New().String()
+	c.superuser(t, fmt.Sprintf("insert into audit_segment (id, first, last, bytes, plain, key, sha256, target_id) values ('%s', 1, 1024, 1, 1, 'x', 'x', '%s')", seg, seg))
+	if err := c.RecordAlone(c.ctx, c.tenant, Entry{Event: PrunedEvent, Target: Target{Kind: "chain"}, Details: map[string]any{"ranges": ranges, "segment": seg, "sha256": "x"}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,19 +28,12 @@ type Walk struct {
 	Lost    bool     `json:"lost"`   // the tree cannot be computed any more
 	Unsure  bool     `json:"unsure"` // the link before is not known
 
-	Breaks  []Break `json:"breaks"`
-	Missing []gap   `json:"missing"` // records that are gone, their leaves are not
-	Pruned  []gap   `json:"pruned"`  // what records say was pruned
-	Holes   []hole  `json:"holes"`   // tiles that are not stored
+	Breaks  []Break        `json:"breaks"`
+	Pruning ledger.Pruning `json:"pruning"`
+	Holes   []hole         `json:"holes"` // tiles that are not stored
 
 	Heads      int64 `json:"heads"` // checkpoints that were compared
 	HeadsWrong int64 `json:"heads_wrong"`
-}
-
-// gap is a range of records. At is the record that tells of it.
-type gap struct {
-	From, To int64
-	At       int64
 }
 
 type hole struct {
@@ -148,7 +140,7 @@ func (v *verifier) check(st *stretch, r *chainRow, leaf, link []byte) {
 	body := r.column(st.bytes, colBody)
 	switch {
 	case body == nil:
-		v.missing(r.sequence, r.sequence)
+		v.Pruning.Miss(r.sequence, r.sequence)
 	case !bytes.Equal(r.leaf[:], leaf):
 		v.add(r.sequence, BreakHash, "the leaf is %s, the record gives %s", hex.EncodeToString(leaf), hex.EncodeToString(r.leaf[:]))
 		return
@@ -161,8 +153,10 @@ func (v *verifier) check(st *stretch, r *chainRow, leaf, link []byte) {
 	if r.differs != "" {
 		v.add(r.sequence, BreakIndex, "column %s differs from the record", r.differs)
 	}
-	if bytes.Equal(r.column(st.bytes, colEvent), []byte(PrunedEvent)) {
-		v.prunes(r.sequence, body)
+	if ledger.MayTell(body) {
+		if err := v.Pruning.Tell(r.sequence, body); err != nil {
+			v.add(r.sequence, BreakHash, "what the record says was pruned cannot be: %v", err)
+		}
 	}
 }
 
@@ -173,32 +167,7 @@ func hashOf(b []byte) (h Hash) {
 
 // PrunedEvent is the code of the record that tells of records whose retention
 // was over. Its details have the ranges.
-const PrunedEvent = "audit.records.pruned"
-
-// prunes notes what a record says was pruned. Only what came before it counts.
-func (v *verifier) prunes(at int64, body []byte) {
-	var r struct {
-		Details struct {
-			Ranges [][2]int64 `json:"ranges"`
-		} `json:"details"`
-	}
-	if json.Unmarshal(body, &r) != nil {
-		v.add(at, BreakHash, "the record of what was pruned cannot be read")
-		return
-	}
-	for _, p := range r.Details.Ranges {
-		v.Pruned = append(v.Pruned, gap{From: p[0], To: min(p[1], at-1), At: at})
-	}
-}
-
-// missing notes records that are gone while their leaves are there.
-func (w *Walk) missing(from, to int64) {
-	if n := len(w.Missing); n > 0 && w.Missing[n-1].To == from-1 {
-		w.Missing[n-1].To = to
-		return
-	}
-	w.Missing = append(w.Missing, gap{From: from, To: to})
-}
+const PrunedEvent = ledger.PrunedEvent
 
 // gone goes on over records without an entry, up to last. Their leaves are in
 // the tiles when they were pruned.
@@ -214,7 +183,7 @@ func (v *verifier) gone(st *stretch, last int64, checkpoints *[]Checkpoint) {
 		if err != nil {
 			v.Lost, v.Unsure = true, true
 		}
-		v.missing(n, n)
+		v.Pruning.Miss(n, n)
 		v.link = ledger.Link(v.link, n, leaf)
 		v.Last = n
 		v.grow(st, leaf)
@@ -268,7 +237,12 @@ func (v *verifier) tile(st *stretch, level uint, number uint64, full []byte) {
 
 // finish judges what can be judged at the end only.
 func (v *verifier) finish(ctx context.Context) error {
-	v.uncovered()
+	for _, r := range v.Pruning.Unexplained() {
+		v.add(r.From, BreakMissing, "records %d to %d are gone, and no record says that they were pruned", r.From, r.To)
+	}
+	if err := v.unarchived(ctx); err != nil {
+		return err
+	}
 	last, err := v.store.lastTiles(ctx)
 	if err != nil {
 		return err
@@ -290,37 +264,17 @@ func (v *verifier) finish(ctx context.Context) error {
 	return err
 }
 
-// uncovered tells the missing records that no later record says were pruned.
-func (v *verifier) uncovered() {
-	slices.SortFunc(v.Pruned, func(a, b gap) int { return int(a.From - b.From) })
-	for _, m := range v.Missing {
-		for _, p := range v.Pruned {
-			if p.From > m.From || p.To < m.From {
-				continue
-			}
-			m.From = p.To + 1
-		}
-		if m.From <= m.To {
-			v.rest(m)
+// unarchived tells the records that say of others that they are in the archive
+// where they are not.
+func (v *verifier) unarchived(ctx context.Context) error {
+	if len(v.Pruning.Told) == 0 {
+		return nil
+	}
+	found, err := v.store.unarchived(ctx)
+	for _, n := range found {
+		if n <= v.Last {
+			v.add(n, BreakMissing, "it says that records were pruned which are in a segment that the archive does not have")
 		}
 	}
-}
-
-// rest tells those of a missing range that are not pruned.
-func (v *verifier) rest(m gap) {
-	for m.From <= m.To {
-		end := m.To
-		for _, p := range v.Pruned {
-			if p.From > m.From && p.From <= end {
-				end = p.From - 1
-			}
-		}
-		v.add(m.From, BreakMissing, "records %d to %d are gone, and no record says that they were pruned", m.From, end)
-		m.From = end + 1
-		for _, p := range v.Pruned {
-			if p.From <= m.From && p.To >= m.From {
-				m.From = p.To + 1
-			}
-		}
-	}
+	return err
 }

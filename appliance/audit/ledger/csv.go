@@ -91,14 +91,7 @@ func VerifyCSV(table, proof io.Reader, keys Keys, o Options) (Report, error) {
 		v.add(0, "the first row does not have the names of the columns of an export")
 	}
 	v.next()
-	also := o.Record
-	o.Record = func(n int64, leaf Hash, body []byte) error {
-		v.record(n, leaf)
-		if also == nil {
-			return nil
-		}
-		return also(n, leaf, body)
-	}
+	o.body = v.record
 	report, err := VerifyStream(proof, keys, o)
 	for ; v.row != nil; v.next() {
 		v.add(v.n, "the row is not in the proof")
@@ -147,22 +140,24 @@ func (v *tableVerifier) next() {
 	}
 }
 
-// record compares the row that should be of record n.
-func (v *tableVerifier) record(n int64, leaf Hash) {
+// record compares the row that should be of record n, and returns its body.
+func (v *tableVerifier) record(n int64, leaf Hash) []byte {
 	for v.row != nil && v.n < n {
 		v.add(v.n, "the row is not in the proof, is there twice or is at a wrong place")
 		v.next()
 	}
 	if v.row == nil || v.n > n {
 		v.add(n, "the row is missing")
-		return
+		return nil
 	}
+	defer v.next()
 	body, err := bodyOf(v.row[len(v.row)-1])
 	switch {
 	case err != nil || Leaf(body) != leaf:
 		v.add(n, "the record was changed: it does not give the leaf of the proof")
+		return nil
 	case !slices.Equal(v.row, row(n, body)):
 		v.add(n, "a column does not say what the record says")
 	}
-	v.next()
+	return body
 }

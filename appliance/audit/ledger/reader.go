@@ -32,6 +32,7 @@ type line struct {
 	n          int64
 	leaf       Hash
 	wrong      bool // the leaf is not the one it is written with
+	tells      bool // it may tell of what was pruned
 	body       []byte
 	start, end int // in the block, with the line feed
 }
@@ -55,6 +56,7 @@ type streamVerifier struct {
 	expected  int64 // the next sequence number
 	lost      bool  // the tree cannot be computed any more
 	last      *closing
+	pruning   Pruning
 	published []published
 	compared  int
 }
@@ -221,6 +223,7 @@ func (l *line) record(text []byte, digest hash.Hash) bool {
 	var digitsOf [leafDigits]byte
 	hex.Encode(digitsOf[:], l.leaf[:leafDigits/2])
 	l.wrong = !bytes.Equal(digitsOf[:], leaf)
+	l.tells = MayTell(l.body)
 	return true
 }
 
@@ -312,10 +315,42 @@ func (v *streamVerifier) record(l *line) error {
 	if v.compared < len(v.published) {
 		v.compare()
 	}
+	if body := v.elsewhere(l); l.tells || body != nil && MayTell(body) {
+		if err := v.pruning.Tell(l.n, body); err != nil {
+			v.add(l.n, BreakContent, "what the record says was pruned cannot be: %v", err)
+		}
+	}
 	if v.options.Record == nil {
 		return nil
 	}
 	return v.options.Record(l.n, l.leaf, l.body)
+}
+
+// elsewhere is the body of a record, also of one that stands in a table.
+func (v *streamVerifier) elsewhere(l *line) []byte {
+	if l.body == nil && v.options.body != nil {
+		return v.options.body(l.n, l.leaf)
+	}
+	return l.body
+}
+
+// reason judges why records are not in the stream.
+func (v *streamVerifier) reason(s skipLine) {
+	h, last := v.report.Header, s.Skip+1<<s.Level-1
+	switch s.Why {
+	case Outside:
+		if s.Skip <= h.To && last >= h.From {
+			v.add(max(s.Skip, h.From), BreakGap, "records %s are missing: they are of the range that this stream has", through(max(s.Skip, h.From), min(last, h.To)))
+		}
+	case Filtered:
+		if len(h.Filter) == 0 || string(h.Filter) == "null" {
+			v.add(s.Skip, BreakGap, "records %s are missing: this stream has no filter that leaves them out", through(s.Skip, last))
+		}
+	case Pruned:
+		v.pruning.Miss(s.Skip, last)
+	default:
+		v.add(s.Skip, BreakFormat, "records are skipped for a reason that there is not: %s", shorten([]byte(s.Why)))
+	}
 }
 
 // place tells whether what begins at n belongs here; a gap is told and jumped.
@@ -350,6 +385,7 @@ func (v *streamVerifier) skip(text []byte) {
 	if !v.place(s.Skip) {
 		return
 	}
+	v.reason(s)
 	if !v.lost {
 		if err := v.tree.AppendNode(s.Level, Hash(node)); err != nil {
 			v.add(s.Skip, BreakFormat, "%v", err)

@@ -31,6 +31,8 @@ import (
 // found; the proof is the root. A record that is proved here and written
 // elsewhere (in a CSV file) has all 64 digits and no body. A skip stands for
 // the 2^level records that begin with that number: its hash is the node over them.
+// Those that were pruned must be told of by a later record of the stream (Pruning),
+// only a stream with a filter leaves out others, and none of the range is outside.
 //
 // The last line holds the checkpoint of that size, and a note over
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -37,7 +38,11 @@ func streamOf(t testing.TB, p pair, size int64, skip ...Part) (text string, root
 		roots = append(roots, r.Root())
 	}
 	var out bytes.Buffer
-	w := NewWriter(&out, Header{Origin: origin, From: 1, To: size, Size: uint64(size), Created: time.Unix(1e9, 0).UTC()})
+	h := Header{Origin: origin, From: 1, To: size, Size: uint64(size), Created: time.Unix(1e9, 0).UTC()}
+	if len(skip) > 0 {
+		h.Filter = json.RawMessage(`{"event":["test"]}`)
+	}
+	w := NewWriter(&out, h)
 	for w.Next() <= size {
 		n := w.Next()
 		at := slices.IndexFunc(skip, func(s Part) bool { return int64(s.First())+1 == n })
@@ -359,4 +364,116 @@ func BenchmarkVerifyStream(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// prunedStream has 64 records, of which some are skipped as pruned; record 60
+// tells of ranges, in a body that may be changed.
+func prunedStream(t *testing.T, p pair, skip []Part, why string, filter string, from, to int64, told string) Report {
+	t.Helper()
+	const size = 64
+	bodies, leaves, root := map[int64][]byte{}, &forest{}, Tree{}
+	for n := int64(1); n <= size; n++ {
+		bodies[n] = body(n)
+		if n == 60 {
+			bodies[n] = []byte(told)
+		}
+		leaves.leaves = append(leaves.leaves, Leaf(bodies[n]))
+		root.Append(Leaf(bodies[n]))
+	}
+	var out bytes.Buffer
+	w := NewWriter(&out, Header{Origin: origin, From: from, To: to, Size: size, Filter: json.RawMessage(filter)})
+	for n := w.Next(); n <= size; n = w.Next() {
+		err := error(nil)
+		if at := slices.IndexFunc(skip, func(s Part) bool { return int64(s.First())+1 == n }); at >= 0 {
+			node, _ := leaves.Node(skip[at].Level, skip[at].Index)
+			err = w.Skip(n, skip[at].Level, node, why)
+		} else {
+			err = w.Record(n, bodies[n])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(t.Context(), checkpointOf(t, p, size, root.Root()).Note, signing(p)); err != nil {
+		t.Fatal(err)
+	}
+	return verified(t, out.String(), p, Options{})
+}
+
+// TestOnlyWhatARecordTellsOfMayBePruned has streams that are signed and give
+// the signed root, from which records are missing all the same.
+func TestOnlyWhatARecordTellsOfMayBePruned(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, Ed25519)
+	tells := func(ranges string) string {
+		return `{"v":1,"event":"audit.records.pruned","details":{"ranges":` + ranges + `}}`
+	}
+	first, middle, last := Part{3, 0}, Part{2, 5}, Part{0, 61} // records 1 to 8, 21 to 24, 62
+	for name, try := range map[string]struct {
+		skip     []Part
+		why      string
+		filter   string
+		from, to int64
+		told     string
+		breaks   string
+	}{
+		"told":                        {[]Part{first, middle}, Pruned, "null", 1, 64, tells(`[[1,8],[21,24]]`), ""},
+		"told in pieces":              {[]Part{first}, Pruned, "null", 1, 64, tells(`[[5,8],[1,3],[3,4]]`), ""},
+		"told of more":                {[]Part{middle}, Pruned, "null", 1, 64, tells(`[[1,40]]`), ""},
+		"the first rows, not told":    {[]Part{first}, Pruned, "null", 1, 64, `{"v":1}`, "[1 gap]"},
+		"the first rows, partly told": {[]Part{first, middle}, Pruned, "null", 1, 64, tells(`[[2,4],[6,7],[21,24]]`), "[1 gap] [5 gap] [8 gap]"},
+		"another event":               {[]Part{first}, Pruned, "null", 1, 64, `{"event":"x","details":{"ranges":[[1,8]]},"y":"audit.records.pruned"}`, "[1 gap]"},
+		"after the record":            {[]Part{last}, Pruned, "null", 1, 64, tells(`[[1,64]]`), "[60 content] [62 gap]"},
+		"said to be filtered":         {[]Part{middle}, Filtered, "null", 1, 64, `{}`, "[21 gap]"},
+		"filtered":                    {[]Part{middle}, Filtered, `{"q":"x"}`, 1, 64, `{}`, ""},
+		"pruned in spite of a filter": {[]Part{middle}, Pruned, `{"q":"x"}`, 1, 64, `{}`, "[21 gap]"},
+		"said to be outside":          {[]Part{middle}, Outside, "null", 1, 64, `{}`, "[21 gap]"},
+		"partly outside":              {[]Part{middle}, Outside, "null", 23, 64, `{}`, "[23 gap]"},
+		"outside":                     {[]Part{middle}, Outside, "null", 25, 64, `{}`, ""},
+		"for no reason":               {[]Part{middle}, "lost", "null", 1, 64, `{}`, "[21 format]"},
+	} {
+		var got []string
+		for _, b := range prunedStream(t, p, try.skip, try.why, try.filter, try.from, try.to, try.told).Breaks {
+			got = append(got, fmt.Sprintf("[%d %s]", b.Sequence, b.Kind))
+		}
+		slices.Sort(got)
+		if strings.Join(got, " ") != try.breaks {
+			t.Errorf("%s: %v, want %s", name, got, try.breaks)
+		}
+	}
+}
+
+// TestUnexplainedIsExact compares with a check of each number.
+func TestUnexplainedIsExact(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var p Pruning
+		gone, told := map[int64]bool{}, map[int64]bool{}
+		for n := int64(1); n <= 60; n++ {
+			if random.IntN(3) > 0 {
+				p.Miss(n, n)
+				gone[n] = true
+			}
+		}
+		for range random.IntN(8) {
+			from := 1 + random.Int64N(60)
+			r := Range{from, from + random.Int64N(9)}
+			p.Told = append(p.Told, r)
+			for n := r.From; n <= r.To; n++ {
+				told[n] = true
+			}
+		}
+		left := map[int64]bool{}
+		for _, r := range p.Unexplained() {
+			for n := r.From; n <= r.To; n++ {
+				left[n] = true
+			}
+		}
+		for n := int64(0); n <= 70; n++ {
+			if left[n] != (gone[n] && !told[n]) {
+				t.Fatalf("%d is wrong for %+v", n, p)
+			}
+		}
+	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 	// Record is called for every record, in order, with its leaf; body is nil when it
 	// stands elsewhere, and valid during the call only.
 	Record func(n int64, leaf Hash, body []byte) error
+	// body finds the body of a record that stands elsewhere, or nil.
+	body func(n int64, leaf Hash) []byte
 	// MaxBreaks is how many breaks are kept; 0 means 10,000. More are counted.
 	MaxBreaks int
 }
@@ -150,6 +152,9 @@ func (v *streamVerifier) finish() {
 			v.add(0, BreakFormat, "there is nothing: a stream of %s begins with a header", Format)
 		}
 		return
+	}
+	for _, r := range v.pruning.Unexplained() {
+		v.add(r.From, BreakGap, "records %s are missing, and no later record says that they were pruned", through(r.From, r.To))
 	}
 	v.uncompared()
 	if v.last == nil {
