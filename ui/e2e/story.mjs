@@ -58,7 +58,8 @@ async function approve(page, appliance, run, name) {
 }
 
 const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'tenants', 'users', 'roles',
-  'audit', 'audit/verify', 'audit/live', 'audit/timeline', 'audit/exports', 'audit-settings/redaction', 'audit-settings/proof', 'audit-settings/siem', 'audit-settings/siem/new',
+  'audit', 'audit/verify', 'audit/live', 'audit/timeline', 'audit/exports', 'audit-settings/retention', 'audit-settings/holds',
+  'audit-settings/redaction', 'audit-settings/archive', 'audit-settings/proof', 'audit-settings/siem', 'audit-settings/siem/new',
   'anomalies', 'anomalies/rules', 'compliance', 'mail', 'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate',
   'identity-providers', 'identity-providers/new', 'identity-providers/scim', 'break-glass', 'health', 'profile'];
 

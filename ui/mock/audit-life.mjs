@@ -25,11 +25,11 @@ let rules = [
   { id: id(1012), name: 'Bank accounts', kind: 'pattern', match: '[A-Z]{2}[0-9]{20}', scope: 'all', enabled: true },
   { id: id(1013), name: 'Card numbers', kind: 'pattern', match: '([0-9]{4} ){3}[0-9]{4}', scope: 'all', enabled: false },
 ];
-let target = { kind: 's3', path: '', endpoint: 's3.home.arpa:9000', bucket: 'nimbus-audit', region: 'garage', prefix: 'homelab/', access_key: 'GK31c2f218a2e44f485b94239e', has_secret: true };
-const states = ['written', 'verified', 'verified', 'pruned', 'pruned'];
+let target = { kind: 's3', path: '', endpoint: 's3.home.arpa:9000', bucket: 'nimbus-audit', region: 'garage', prefix: 'homelab/', access_key: 'GK31c2f218a2e44f485b94239e', has_secret: true, ran_at: ago(300), failed_at: null, error: '' };
+const states = ['written', 'verified', 'damaged', 'verified', 'pruned'];
 const segments = Array.from({ length: 16 }, (_, at) => {
   const last = 4096 - at * 256;
-  return { id: id(1020 + at), first: last - 255, last, records: 256, bytes: 61_000 + at * 911, sha256: hex(at + 3), key: `audit/homelab/${String(last - 255).padStart(10, '0')}-${String(last).padStart(10, '0')}.ndjson.zst`, state: states[at] ?? 'pruned', created_at: ago(300 + at * 43_000), verified_at: at ? ago(299 + at * 43_000) : null, pruned_at: at > 2 ? ago(200 + at * 43_000) : null };
+  return { id: id(1020 + at), first: last - 255, last, records: 256, bytes: 61_000 + at * 911, sha256: hex(at + 3), key: `audit/homelab/${String(last - 255).padStart(10, '0')}-${String(last).padStart(10, '0')}.ndjson.zst`, place: 's3 s3.home.arpa:9000/nimbus-audit/homelab/', state: states[at] ?? 'pruned', error: at === 2 ? 'Its hash is not the one that was written. Something changed it where it lies.' : '', pruned: at > 3 ? 256 : at === 3 ? 41 : 0, created_at: ago(300 + at * 43_000), verified_at: at ? ago(299 + at * 43_000) : null, pruned_at: at > 3 ? ago(200 + at * 43_000) : null };
 });
 const origin = `nimbus/${id(1)}/${id(2)}`;
 const vkey = (n) => `${origin}+${hex(n, 8)}+${base64(n)}`;
@@ -50,7 +50,7 @@ const checkpoints = Array.from({ length: 8 }, (_, at) => {
   const published = at === 7 ? [] : places.slice(0, 3).map((place, n) => ({ place: ['auditor@okafor.example', 'witness.example.org:6514', 'object witness'][n], at: (at === 0 && n === 2) || (at === 2 && n === 1) ? null : ago(at * 60), error: at === 2 && n === 1 ? 'The receiver did not answer within 5 seconds.' : '' }));
   return { id: id(1040 + at), size, root: base64(size), note: note(size), key_kind: at < 6 ? 'hsm' : 'file', key_name: origin, algorithm: at < 6 ? 'ECDSA P-256' : 'Ed25519', created_at: ago(at * 60 + 2), published };
 });
-const archived = (last) => ({ sequence: last, time: ago((4312 - last) * 7), event: types[last % types.length].code, outcome: ['success', 'success', 'denied', 'failure'][last % 4], actor: ada, target: { kind: 'user', id: id(13), name: 'Mira Okafor' }, address: '192.168.1.23' });
+const archived = (last) => ({ sequence: last, time: ago((4312 - last) * 7), event: types[last % types.length].code, outcome: ['success', 'success', 'denied', 'failure'][last % 4], actor: ada, target: { kind: 'user', id: id(13), }, target_name: 'Mira Okafor', address: '192.168.1.23' });
 const find = (list, wanted, then) => { const found = list.find((each) => each.id === wanted); return found ? then(found) : problem(404, 'not_found', 'It does not exist, or it is not yours.'); };
 
 function redacted({ sample, rules: asked }) {
@@ -83,7 +83,7 @@ export const routes = [
   ['GET', /^\/v1\/audit\/redaction$/, ({ scenario }) => [200, { rules: scenario.empty ? [] : rules, builtin }]],
   ['PUT', /^\/v1\/audit\/redaction$/, ({ body }) => [200, { rules: (rules = body.rules), builtin }]],
   ['POST', /^\/v1\/audit\/redaction\/test$/, ({ body }) => { try { return [200, { result: redacted(body) }]; } catch { return problem(422, 'invalid', 'A pattern is not a regular expression. Correct it.'); } }],
-  ['GET', /^\/v1\/audit\/archive\/target$/, ({ scenario }) => [200, scenario.empty ? { kind: 'none' } : target]],
+  ['GET', /^\/v1\/audit\/archive\/target$/, ({ scenario }) => [200, scenario.empty ? { kind: 'none', has_secret: false, ran_at: null, failed_at: null, error: '' } : scenario.failing ? { ...target, failed_at: ago(1_700), error: 'The bucket answers 403 Forbidden when something is written.' } : target]],
   ['PUT', /^\/v1\/audit\/archive\/target$/, ({ body: { secret, ...body } }) => [200, (target = { ...body, has_secret: Boolean(secret) || target.has_secret })]],
   ['POST', /^\/v1\/audit\/archive\/target\/test$/, ({ scenario }) => scenario.failing ? problem(503, 'unavailable', 'The bucket answers 403 Forbidden when something is written. Give the key the right to put objects there.') : [204]],
   ['GET', /^\/v1\/audit\/archive\/segments$/, ({ scenario }) => page(scenario.empty ? [] : segments)],

@@ -4,15 +4,35 @@ const button = (name) => (page) => page.getByRole('button', { name }).first().cl
 const empty = { empty: true };
 const failing = { failing: true };
 
+const newHold = async (page) => {
+  await button('New hold')(page);
+  await page.getByRole('button', { name: 'Hold these records' }).click();
+};
 const place = (kind) => async (page) => {
   await button('Add a place')(page);
   await page.getByLabel('What kind of place').selectOption(kind);
 };
 
+const faultyRule = async (page) => {
+  await button('Add a rule')(page);
+  await page.getByRole('button', { name: /^Save/ }).click();
+};
+
 /** Name, address, scenario and what is done before the picture. */
 export const watchPages = [
+  { name: 'retention', path: '/audit-settings/retention' },
+  { name: 'retention-empty', path: '/audit-settings/retention', scenario: empty },
+  { name: 'retention-faulty', path: '/audit-settings/retention', act: faultyRule },
+  { name: 'holds', path: '/audit-settings/holds' },
+  { name: 'holds-empty', path: '/audit-settings/holds', scenario: empty },
+  { name: 'holds-new', path: '/audit-settings/holds', act: newHold },
+  { name: 'holds-release', path: '/audit-settings/holds', act: button(/^Release/) },
   { name: 'redaction', path: '/audit-settings/redaction', act: (page) => page.waitForTimeout(700) },
   { name: 'redaction-empty', path: '/audit-settings/redaction', scenario: empty, act: (page) => page.waitForTimeout(700) },
+  { name: 'archive', path: '/audit-settings/archive' },
+  { name: 'archive-empty', path: '/audit-settings/archive', scenario: empty },
+  { name: 'archive-failing', path: '/audit-settings/archive', scenario: failing, act: button('Test the place') },
+  { name: 'archive-segment', path: `/audit-settings/archive/${id(1023)}?event=identity` },
   { name: 'proof', path: '/audit-settings/proof' },
   { name: 'proof-file', path: '/audit-settings/proof', scenario: { breakglass: true } },
   { name: 'proof-failing', path: '/audit-settings/proof', scenario: failing },

@@ -5,7 +5,10 @@ import { Session } from '../session/session';
 import { AuditSettingsLink, auditSettingsFor } from './rights';
 
 const words: Readonly<Record<AuditSettingsLink, Omit<SectionTab, 'link'>>> = {
+  '/audit-settings/retention': { label: $localize`Retention`, icon: 'history' },
+  '/audit-settings/holds': { label: $localize`Legal holds`, icon: 'lock' },
   '/audit-settings/redaction': { label: $localize`Redaction`, icon: 'redact' },
+  '/audit-settings/archive': { label: $localize`Archive`, icon: 'archive' },
   '/audit-settings/proof': { label: $localize`Proof`, icon: 'seal' },
   '/audit-settings/siem': { label: $localize`SIEM`, icon: 'send' },
 };

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { auditSettingsFor, auditSettingsRights } from './rights';
 
 test('a page is for whoever has one of its rights, in the order of the pages', () => {
-  assert.deepEqual(auditSettingsFor((one) => one === 'audit:sink:read' || one === 'audit:redaction:read'), [
-    '/audit-settings/redaction',
+  assert.deepEqual(auditSettingsFor((one) => one === 'audit:sink:read' || one === 'audit:archive:update'), [
+    '/audit-settings/archive',
     '/audit-settings/siem',
   ]);
   assert.deepEqual(auditSettingsFor(() => false), []);

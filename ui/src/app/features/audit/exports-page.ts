@@ -18,7 +18,7 @@ import { Time } from '@core/time/time';
 
 import { AuditTabs } from './audit-tabs';
 import { AuditExport } from './record';
-import { rereadWhile } from './reread';
+import { rereadWhile } from '@core/api/reread';
 
 const tones: Record<AuditExport['state'], Tone> = { running: 'busy', done: 'good', failed: 'bad', cancelled: 'plain' };
 const words: Record<AuditExport['state'], string> = {

@@ -13,11 +13,12 @@ import { CoverageCard } from './coverage-card';
 import { DayChart } from './day-chart';
 import { PeriodPicker } from './period-picker';
 import { Check, Dashboard, Days, checkWord, fixFor, periodQuery, reportAddress, reports } from './report';
+import { RetentionCard } from './retention-card';
 
 /** How well the tenant keeps to what is asked of it, for people who have to show it to others. */
 @Component({
   selector: 'nb-compliance',
-  imports: [Badge, CoverageCard, DayChart, Icon, PageHeader, PeriodPicker, ProblemNotice, RouterLink, Time],
+  imports: [Badge, CoverageCard, DayChart, Icon, PageHeader, PeriodPicker, ProblemNotice, RetentionCard, RouterLink, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './compliance.html',
   styleUrl: './compliance.scss',
@@ -37,6 +38,7 @@ export class CompliancePage {
   protected readonly good = computed(() => this.checks().filter((check) => check.ok).length);
   // What needs somebody stands first.
   protected readonly sorted = computed(() => [...this.checks()].sort((a, b) => Number(a.ok) - Number(b.ok)));
+  protected readonly seesRetention = computed(() => this.session.can('audit:retention:read'));
   protected readonly reports = reports;
   protected readonly checkWord = checkWord;
   protected readonly address = reportAddress;
