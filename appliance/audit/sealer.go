@@ -64,7 +64,7 @@ func (s *Service) Start(context.Context) error {
 // succeeded. While it does not, it tries whether it does again.
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.Takes(ctx); err != nil {
-		return s.trail.ready()
+		return first(s.trail.ready(), err)
 	}
 	s.sealer.mu.Lock()
 	defer s.sealer.mu.Unlock()
@@ -113,8 +113,9 @@ func (l *sealer) run(ctx context.Context) {
 	}
 }
 
-// all marks every chain.
+// all marks every chain, and looks whether the disk has room when nobody asks.
 func (l *sealer) all(ctx context.Context) {
+	_ = l.service.roomLeft(ctx)
 	tenants, err := l.service.DB.Tenants(ctx)
 	l.note(err)
 	l.wake(id.ID{})

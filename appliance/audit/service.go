@@ -66,6 +66,7 @@ type Service struct {
 	sealer   *sealer
 	writer   *writer
 	trail    trail
+	room     room
 	stats    counters
 	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
 	healed   sync.Map                   // chains whose tiles were looked at

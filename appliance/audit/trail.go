@@ -43,10 +43,13 @@ func (s *Service) noteAppend(err error, n int) {
 	t.failed = err
 }
 
-// Takes is nil when the trail takes records. Otherwise nothing must be
-// changed: it returns fault.Unavailable. Once in a second it tries whether the
-// trail takes records again, and records that it does.
+// Takes is nil when the trail takes records. Otherwise, and when the disk is
+// nearly full, nothing must be changed: it returns fault.Unavailable. Once in a
+// second it tries whether the trail takes records again, and records that it does.
 func (s *Service) Takes(ctx context.Context) error {
+	if err := s.roomLeft(ctx); err != nil {
+		return err
+	}
 	failed, missing, since := s.trail.probe()
 	if failed == nil {
 		return nil

@@ -210,16 +210,26 @@ func (s *Service) AuthenticateToken(ctx context.Context, token string) (actor.Ac
 	return s.authenticate(ctx, token, s.store.liveToken, "This API token is not valid, or it has expired.")
 }
 
-func (s *Service) authenticate(ctx context.Context, token string, find func(context.Context, []byte) (actor.Actor, error), refusal string) (actor.Actor, error) {
-	var a actor.Actor
-	err := s.DB.Core(ctx, func(ctx context.Context) error {
-		var err error
-		a, err = find(ctx, hashToken(token))
-		return err
-	})
+// finder finds who a token belongs to and, when it may write, keeps when it was used.
+type finder func(ctx context.Context, hash []byte, write bool) (actor.Actor, error)
+
+// authenticate goes on on a full disk: when a token was used is not kept then.
+func (s *Service) authenticate(ctx context.Context, token string, find finder, refusal string) (actor.Actor, error) {
+	a, err := s.found(ctx, token, find, true)
+	if fault.Is(err, fault.Unavailable) {
+		a, err = s.found(ctx, token, find, false)
+	}
 	if fault.Is(err, fault.NotFound) {
 		return actor.Actor{}, fault.New(fault.Unauthenticated, "%s", refusal)
 	}
+	return a, err
+}
+
+func (s *Service) found(ctx context.Context, token string, find finder, write bool) (a actor.Actor, err error) {
+	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		a, err = find(ctx, hashToken(token), write)
+		return err
+	})
 	return a, err
 }
 

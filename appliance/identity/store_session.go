@@ -34,8 +34,8 @@ const unexpired = `s.expires_at > now() and s.last_seen_at > now() - make_interv
 	and s.last_seen_at < now() + interval '5 minutes'`
 
 // liveSession finds who acts in a session that has not ended, and moves its
-// last_seen_at, at most once a minute.
-func (store) liveSession(ctx context.Context, hash []byte) (actor.Actor, error) {
+// last_seen_at, at most once a minute, unless nothing can be written.
+func (store) liveSession(ctx context.Context, hash []byte, write bool) (actor.Actor, error) {
 	a := actor.Actor{Kind: actor.User}
 	err := db.Tx(ctx).QueryRow(ctx, `with live as (
 			select s.id, s.user_id, a.name, s.tenant_id, s.authenticated_at, s.mfa, s.last_seen_at
@@ -45,15 +45,15 @@ func (store) liveSession(ctx context.Context, hash []byte) (actor.Actor, error) 
 			join tenant t on t.id = s.tenant_id and t.status = 'active'
 			where s.token_hash = $1 and `+unexpired+`),
 		seen as (update session set last_seen_at = now() from live
-			where session.id = live.id and live.last_seen_at < now() - interval '1 minute')
-		select id, user_id, name, tenant_id, authenticated_at, mfa from live`, hash).
+			where $2 and session.id = live.id and live.last_seen_at < now() - interval '1 minute')
+		select id, user_id, name, tenant_id, authenticated_at, mfa from live`, hash, write).
 		Scan(&a.Session, &a.ID, &a.Name, &a.TenantID, &a.AuthenticatedAt, &a.MFA)
 	return a, err
 }
 
 // liveToken finds who an API token that has not expired belongs to, and notes
-// its use, at most once a minute.
-func (store) liveToken(ctx context.Context, hash []byte) (actor.Actor, error) {
+// its use, at most once a minute, unless nothing can be written.
+func (store) liveToken(ctx context.Context, hash []byte, write bool) (actor.Actor, error) {
 	var a actor.Actor
 	err := db.Tx(ctx).QueryRow(ctx, `with live as (
 			select k.id, k.tenant_id, k.scopes, k.last_used_at,
@@ -67,8 +67,8 @@ func (store) liveToken(ctx context.Context, hash []byte) (actor.Actor, error) {
 			where k.token_hash = $1 and k.expires_at > now()
 				and (a.status = 'active' and m.status = 'active' or sa.status = 'active')),
 		used as (update api_token set last_used_at = now() from live
-			where api_token.id = live.id and (live.last_used_at is null or live.last_used_at < now() - interval '1 minute'))
-		select id, tenant_id, scopes, kind, owner, name from live`, hash, string(actor.ServiceAccount), string(actor.User)).
+			where $4 and api_token.id = live.id and (live.last_used_at is null or live.last_used_at < now() - interval '1 minute'))
+		select id, tenant_id, scopes, kind, owner, name from live`, hash, string(actor.ServiceAccount), string(actor.User), write).
 		Scan(&a.Session, &a.TenantID, &a.Scopes, &a.Kind, &a.ID, &a.Name)
 	return a, err
 }
