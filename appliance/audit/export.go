@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -18,7 +16,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"nimbus/appliance/actor"
-	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
@@ -236,7 +233,7 @@ func reason(err error) string {
 }
 
 // writeExport writes the file beside its place and moves it there when it is
-// whole and on the disk. A second run writes it anew.
+// whole and on the disk. A second run goes on where the first one was lost.
 func (s *Service) writeExport(ctx context.Context, tenant, export id.ID) error {
 	var e Export
 	err := s.in(ctx, tenant, func(ctx context.Context) (err error) {
@@ -250,54 +247,59 @@ func (s *Service) writeExport(ctx context.Context, tenant, export id.ID) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	x := &exporting{Service: s, tenant: tenant, Export: e, told: time.Now()}
-	sum := sha256.New()
-	table := e.Format == CSV
-	if table {
-		err = x.table(ctx, path, sum)
-	} else {
-		err = writeWhole(path, func(w io.Writer) error { return x.stream(ctx, io.MultiWriter(w, sum), nil) })
-	}
-	if err != nil {
+	x := &exporting{Service: s, tenant: tenant, Export: e, told: time.Now(), marked: time.Now()}
+	if x.files, err = openExport(path, e.Format); err != nil {
 		return err
 	}
-	x.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	defer x.files.close()
+	if err := x.stream(ctx); err != nil {
+		return err
+	}
+	if err := x.files.finish(); err != nil {
+		return err
+	}
+	x.Bytes, x.SHA256 = x.files.content.size, hex.EncodeToString(x.files.content.sum.Sum(nil))
 	return x.tell(ctx)
 }
+
+// exportPace is how an export leaves the database to others, and how much of
+// it is written again at most when its worker is lost.
+type exportPace struct{ pause, mark time.Duration }
+
+var usualPace = exportPace{pause: 2 * time.Millisecond, mark: 2 * time.Second}
 
 // exporting is an export while it is written.
 type exporting struct {
 	*Service
 	Export
-	tenant id.ID
-	told   time.Time
+	files        *exportFiles
+	tenant       id.ID
+	told, marked time.Time
 }
 
-// table writes the table and its proof side by side.
-func (x *exporting) table(ctx context.Context, path string, sum io.Writer) error {
-	return writeWhole(path, func(w io.Writer) error {
-		out, err := ledger.NewCSVWriter(io.MultiWriter(w, sum))
-		if err != nil {
-			return err
-		}
-		err = writeWhole(path+".proof", func(proof io.Writer) error {
-			return x.stream(ctx, proof, func(r Sealed) error { return out.Record(r.Sequence, r.Body) })
-		})
-		return errors.Join(err, out.Flush())
-	})
-}
-
-func (x *exporting) stream(ctx context.Context, w io.Writer, row func(Sealed) error) error {
-	o := StreamOptions{Tenant: x.tenant, Record: row, LeavesOnly: row != nil, Progress: func(at int64) { x.progress(ctx, at) }}
+func (x *exporting) stream(ctx context.Context) error {
+	o := StreamOptions{Tenant: x.tenant, GoOn: x.files.goOn, Place: x.place, Progress: func(at int64) { x.progress(ctx, at) }}
+	if x.files.table != nil {
+		o.LeavesOnly, o.Record = true, func(r Sealed) error { return x.files.table.Record(r.Sequence, r.Body) }
+	}
 	if !x.Filter.empty() {
 		o.Filter = x.Filter
 		o.Next = func(ctx context.Context, after, last int64, limit int) ([]Sealed, error) {
 			return x.store.following(ctx, x.Filter, after, last, limit)
 		}
 	}
-	done, err := x.WriteStream(ctx, w, o)
-	x.Records, x.Bytes, x.Position, x.Total = done.Records, done.Bytes, done.To, done.To
+	done, err := x.WriteStream(ctx, x.files.stream, o)
+	x.Records, x.Position, x.Total = done.Records, done.To, done.To
 	return err
+}
+
+// place keeps where another worker can go on, now and then.
+func (x *exporting) place(m Marker) error {
+	if time.Since(x.marked) < x.pace.mark {
+		return nil
+	}
+	x.marked = time.Now()
+	return x.files.mark(m)
 }
 
 // progress keeps the activity alive and tells the reader, twice a second.
@@ -305,6 +307,7 @@ func (x *exporting) progress(ctx context.Context, at int64) {
 	if activity.IsActivity(ctx) {
 		activity.RecordHeartbeat(ctx, at)
 	}
+	pause(ctx, x.pace.pause)
 	if time.Since(x.told) < 500*time.Millisecond {
 		return
 	}
@@ -328,23 +331,6 @@ func (x *exporting) tell(ctx context.Context) error {
 		}
 		return x.tellExport(ctx, x.tenant, x.Export)
 	})
-}
-
-// writeWhole writes a file under another name until it is whole.
-func writeWhole(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	buffered := bufio.NewWriterSize(f, 256<<10)
-	err = write(buffered)
-	if err == nil {
-		err = errors.Join(buffered.Flush(), f.Sync())
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".part", path)
 }
 
 // endExport records how an export ended, once.
@@ -373,7 +359,7 @@ func (s *Service) endExport(ctx context.Context, tenant, export id.ID, end expor
 // expireExport removes the files of an export, and with them what is known of it.
 func (s *Service) expireExport(ctx context.Context, tenant, export id.ID) error {
 	path := s.exportPath(tenant, export)
-	for _, name := range []string{path, path + ".proof", path + ".part", path + ".proof.part"} {
+	for _, name := range []string{path, path + ".proof", path + ".part", path + ".proof.part", path + ".mark"} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

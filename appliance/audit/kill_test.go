@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "recorder:", recordForEver(dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv(exporterEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, "exporter:", exportSlowly(dir))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

@@ -55,7 +55,8 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 	if err := d.Migrate(ctx, s.history); err != nil {
 		return nil, err
 	}
-	s.Service = New(Config{DB: d, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false },
+	signer := NewFileSigner(filepath.Join(dir, "keys", "audit.ed25519"))
+	s.Service = New(Config{Signer: func() Signer { return signer }, DB: d, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false },
 		Check: func(context.Context, string) error { return nil }, Dir: dir})
 	return s, s.Service.Start(ctx)
 }

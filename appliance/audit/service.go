@@ -67,6 +67,7 @@ type Service struct {
 	writer   *writer
 	trail    trail
 	room     room
+	pace     exportPace
 	stats    counters
 	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
 	healed   sync.Map                   // chains whose tiles were looked at
@@ -78,7 +79,7 @@ type Service struct {
 
 // New returns a service whose sealer is not running yet.
 func New(cfg Config) *Service {
-	s := &Service{Config: cfg}
+	s := &Service{Config: cfg, pace: usualPace}
 	if s.Events == nil {
 		s.Events = event.NewBus(cfg.Logger)
 	}

@@ -37,7 +37,20 @@ type StreamOptions struct {
 	Alone bool
 	// Progress is called now and then with the last record that was looked at.
 	Progress func(at int64)
+	// Place is called beside it, for who keeps the place; an error ends the stream.
+	Place func(m Marker) error
+	// From where a stream goes on that was begun before; nil begins one.
+	GoOn *StreamMark
 }
+
+// StreamMark is a place in a stream, and the checkpoint that it will end with.
+type StreamMark struct {
+	ledger.Mark
+	Checkpoint string `json:"checkpoint"`
+}
+
+// Marker hands over what was written so far, and returns the place after it.
+type Marker func() (StreamMark, error)
 
 // Stream describes a stream that was written.
 type Stream struct {
@@ -56,29 +69,51 @@ const streamBatch = 2000
 // Checkpoint returns.
 func (s *Service) WriteStream(ctx context.Context, w io.Writer, o StreamOptions) (Stream, error) {
 	ctx, o.Tenant = db.Apart(ctx), s.chainOf(o.Tenant)
-	c, err := s.Checkpoint(ctx, o.Tenant)
+	st, err := s.newStreamer(ctx, w, o)
 	if err != nil {
 		return Stream{}, err
 	}
-	o.From, o.To = max(o.From, 1), orElse(o.To, c.Size)
-	if o.To > c.Size || o.From > o.To && c.Size > 0 {
-		return Stream{}, fault.New(fault.Invalid, "Records %d to %d are not in the chain, which ends at %d.", o.From, o.To, c.Size)
-	}
-	signed, err := ledger.ReadCheckpoint(c.Note)
-	if err != nil {
-		return Stream{}, err
-	}
-	filter, err := json.Marshal(o.Filter)
-	if err != nil {
-		return Stream{}, err
-	}
-	h := ledger.Header{Origin: signed.Origin, From: o.From, To: o.To, Size: signed.Size, Filter: filter, Created: time.Now().UTC().Truncate(time.Second)}
-	st := &streamer{Service: s, StreamOptions: o, out: ledger.NewWriter(w, h), size: c.Size}
 	if err := st.run(ctx); err != nil {
 		return Stream{}, err
 	}
-	err = st.out.Close(ctx, c.Note, func(ctx context.Context, text string) (string, error) { return s.signNote(ctx, signed.Origin, text) })
-	return Stream{Header: h, Records: st.out.Records(), Bytes: st.out.Bytes(), Checkpoint: c}, err
+	err = st.out.Close(ctx, st.checkpoint.Note, func(ctx context.Context, text string) (string, error) { return s.signNote(ctx, st.head.Origin, text) })
+	return Stream{Header: st.head, Records: st.out.Records(), Bytes: st.out.Bytes(), Checkpoint: st.checkpoint}, err
+}
+
+// newStreamer begins a stream with the newest checkpoint, or goes on with one.
+func (s *Service) newStreamer(ctx context.Context, w io.Writer, o StreamOptions) (*streamer, error) {
+	if o.GoOn != nil {
+		return s.goOn(w, o)
+	}
+	c, err := s.Checkpoint(ctx, o.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	o.From, o.To = max(o.From, 1), orElse(o.To, c.Size)
+	if o.To > c.Size || o.From > o.To && c.Size > 0 {
+		return nil, fault.New(fault.Invalid, "Records %d to %d are not in the chain, which ends at %d.", o.From, o.To, c.Size)
+	}
+	signed, err := ledger.ReadCheckpoint(c.Note)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := json.Marshal(o.Filter)
+	if err != nil {
+		return nil, err
+	}
+	h := ledger.Header{Origin: signed.Origin, From: o.From, To: o.To, Size: signed.Size, Filter: filter, Created: time.Now().UTC().Truncate(time.Second)}
+	return &streamer{Service: s, StreamOptions: o, out: ledger.NewWriter(w, h), head: h, checkpoint: c, size: c.Size}, nil
+}
+
+func (s *Service) goOn(w io.Writer, o StreamOptions) (*streamer, error) {
+	out, err := ledger.GoOn(w, o.GoOn.Mark)
+	if err != nil {
+		return nil, err
+	}
+	h := o.GoOn.Header
+	o.From, o.To = h.From, h.To
+	c := Checkpoint{Size: int64(h.Size), Note: o.GoOn.Checkpoint} //nolint:gosec // of a chain
+	return &streamer{Service: s, StreamOptions: o, out: out, head: h, checkpoint: c, size: c.Size}, nil
 }
 
 func orElse(n, fallback int64) int64 {
@@ -91,11 +126,17 @@ func orElse(n, fallback int64) int64 {
 type streamer struct {
 	*Service
 	StreamOptions
-	out  *ledger.Writer
-	size int64
-	cuts []int64 // sizes of checkpoints, at which skips are split
+	out        *ledger.Writer
+	head       ledger.Header
+	checkpoint Checkpoint
+	size       int64
+	cuts       []int64 // sizes of checkpoints, at which skips are split
+	pruning    ledger.Pruning
+}
 
-	pruning ledger.Pruning
+func (st *streamer) mark() (StreamMark, error) {
+	m, err := st.out.Mark()
+	return StreamMark{Mark: m, Checkpoint: st.checkpoint.Note}, err
 }
 
 func (st *streamer) run(ctx context.Context) error {
@@ -113,6 +154,9 @@ func (st *streamer) run(ctx context.Context) error {
 		err = st.in(ctx, st.Tenant, st.batch)
 		if err == nil && st.Progress != nil {
 			st.Progress(st.out.Next() - 1)
+		}
+		if err == nil && st.Place != nil {
+			err = st.Place(st.mark)
 		}
 	}
 	if err != nil {

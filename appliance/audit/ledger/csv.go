@@ -33,6 +33,9 @@ func NewCSVWriter(w io.Writer) (*CSVWriter, error) {
 	return c, c.out.Write(Columns)
 }
 
+// MoreCSV goes on with a table that has its columns.
+func MoreCSV(w io.Writer) *CSVWriter { return &CSVWriter{csv.NewWriter(w)} }
+
 // Record writes one row.
 func (c *CSVWriter) Record(n int64, body []byte) error { return c.out.Write(row(n, body)) }
 
