@@ -18,7 +18,6 @@ import (
 	"nimbus/appliance/audit"
 	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/fault"
-	"nimbus/appliance/id"
 )
 
 // errBroken makes the exit code of a verification that found breaks.
@@ -26,7 +25,7 @@ var errBroken = errors.New("the audit trail is broken")
 
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "The audit trail"}
-	cmd.AddCommand(auditVerifyCommand(), auditKeyCommand(), auditCheckpointCommand())
+	cmd.AddCommand(auditVerifyCommand(), auditKeyCommand(), auditCheckpointCommand(), auditReportCommand())
 	return cmd
 }
 
@@ -59,8 +58,8 @@ func auditVerifyCommand() *cobra.Command {
 }
 
 func (f verifyFlags) run(c *cobra.Command) error {
-	if f.output != "table" && f.output != "json" {
-		return fault.New(fault.Invalid, "-o is table or json, not %q.", f.output)
+	if err := checkOutput(f.output); err != nil {
+		return err
 	}
 	keys, err := readKeys(f.keys)
 	if err != nil {
@@ -71,19 +70,23 @@ func (f verifyFlags) run(c *cobra.Command) error {
 		return err
 	}
 	if f.export == "" && f.archive == "" {
-		return onConsole(c, func(ctx context.Context, s *audit.Service) error {
-			all, err := s.VerifyAll(ctx, audit.VerifyAllOptions{Keys: keys, Published: notes, ResumeFile: f.resume})
+		return onConsole(c, func(ctx context.Context, core *appliance.Core) error {
+			all, err := core.Audit.VerifyAll(ctx, audit.VerifyAllOptions{Keys: keys, Published: notes, ResumeFile: f.resume})
 			if err != nil {
 				return err
 			}
-			return printVerifications(c, all, f.output)
+			names, err := chainNames(ctx, core)
+			if err != nil {
+				return err
+			}
+			return f.print(c, all, names)
 		})
 	}
 	if len(keys) > 0 {
 		return f.files(c, keys, notes)
 	}
-	return onConsole(c, func(ctx context.Context, s *audit.Service) error {
-		keys, err := s.TrustedKeys(ctx)
+	return onConsole(c, func(ctx context.Context, core *appliance.Core) error {
+		keys, err := core.Audit.TrustedKeys(ctx)
 		if err != nil {
 			return err
 		}
@@ -91,8 +94,8 @@ func (f verifyFlags) run(c *cobra.Command) error {
 	})
 }
 
-// onConsole runs fn with this machine's audit trail.
-func onConsole(c *cobra.Command, fn func(context.Context, *audit.Service) error) error {
+// onConsole runs fn with what this machine's appliance keeps.
+func onConsole(c *cobra.Command, fn func(context.Context, *appliance.Core) error) error {
 	cfg, err := settings(c)
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func onConsole(c *cobra.Command, fn func(context.Context, *audit.Service) error)
 		return err
 	}
 	defer done()
-	return fn(ctx, core.Audit)
+	return fn(ctx, core)
 }
 
 func readKeys(texts []string) (ledger.Keys, error) {
@@ -222,102 +225,57 @@ func verifyFile(file string, keys ledger.Keys, notes []string) (verifiedFile, er
 	return verifiedFile{File: file, OK: r.OK(), Root: hex.EncodeToString(r.Root[:]), Report: r}, err
 }
 
-func (v verifiedFile) print(c *cobra.Command) {
-	fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s, %d records, %d left out, root %s\n", v.File, verdict(v.OK), v.Header.Origin, v.Records, v.Skipped, v.Root)
-	for _, b := range v.Breaks {
-		fmt.Fprintf(c.OutOrStdout(), "  record %d: %s: %s\n", b.Sequence, b.Kind, b.Detail)
-	}
-}
-
-func verdict(ok bool) string {
-	if ok {
-		return "holds"
-	}
-	return "IS BROKEN"
-}
-
-func printVerifications(c *cobra.Command, all []audit.Verification, output string) error {
-	broken := false
-	for _, v := range all {
-		broken = broken || !v.OK()
-		if output == "table" {
-			printVerification(c, v)
-		}
-	}
-	if output == "json" {
-		if err := json.NewEncoder(c.OutOrStdout()).Encode(all); err != nil {
-			return err
-		}
-	}
-	if broken {
-		return errBroken
-	}
-	return nil
-}
-
-func printVerification(c *cobra.Command, v audit.Verification) {
-	name := "provider"
-	if v.Tenant != (id.ID{}) {
-		name = "tenant " + v.Tenant.String()
-	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %s, %d records, %d checkpoints, head %s\n", name, verdict(v.OK()), v.Checked, v.Checkpoints, hex.EncodeToString(v.Head[:]))
-	for _, b := range v.Breaks {
-		fmt.Fprintf(c.OutOrStdout(), "  record %d: %s: %s\n", b.Sequence, b.Kind, b.Detail)
-	}
-}
-
 func auditKeyCommand() *cobra.Command {
 	var asPEM bool
+	var output string
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Print the public keys that nimbus-verify wants, one line for each chain",
 		Long:  "Print the public keys that sign or signed checkpoints. Keep them on another machine: a key\nfrom the same place as the export proves nothing.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return onConsole(c, func(ctx context.Context, s *audit.Service) error {
-				keys, err := s.KeyTexts(ctx)
-				seen := map[string]bool{}
-				for _, k := range keys {
-					switch {
-					case !asPEM:
-						fmt.Fprintf(c.OutOrStdout(), "# %s, %s %s, since %s\n%s\n", k.Algorithm, k.Kind, k.Label, k.CreatedAt.UTC().Format("2006-01-02"), k.Text)
-					case !seen[k.Fingerprint()]:
-						fmt.Fprint(c.OutOrStdout(), k.PEM())
-					}
-					seen[k.Fingerprint()] = true
-				}
+			if err := checkOutput(output); err != nil {
 				return err
+			}
+			return onConsole(c, func(ctx context.Context, core *appliance.Core) error {
+				keys, err := core.Audit.KeyTexts(ctx)
+				if err != nil {
+					return err
+				}
+				return printKeys(c, keys, output, asPEM)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&asPEM, "pem", false, "print the keys in PEM, which hold for every chain")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.MarkFlagsMutuallyExclusive("pem", "output")
 	return cmd
 }
 
 func auditCheckpointCommand() *cobra.Command {
 	var restored bool
+	var output string
 	cmd := &cobra.Command{
 		Use:   "checkpoint",
 		Short: "Sign the head of every chain now and print the checkpoints",
+		Long:  "Sign the head of every chain that has records and print the checkpoints. Appended to a file on\nanother machine they show later whether anything was changed: see nimbus-verify --checkpoints.",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return onConsole(c, func(ctx context.Context, s *audit.Service) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return onConsole(c, func(ctx context.Context, core *appliance.Core) error {
 				if restored {
-					if err := s.AcceptRestored(ctx); err != nil {
+					if err := core.Audit.AcceptRestored(ctx); err != nil {
 						return err
 					}
 				}
-				chains, err := s.Chains(ctx)
-				for _, chain := range chains {
-					made, failed := s.Checkpoint(ctx, chain)
-					if err = errors.Join(err, failed); failed == nil {
-						fmt.Fprintln(c.OutOrStdout(), made.Note)
-					}
-				}
-				return err
+				all, err := core.Audit.CheckpointAll(ctx)
+				return errors.Join(printCheckpoints(c, all, output), err)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&restored, "after-restore", false, "accept that an older database was restored: put this machine's last checkpoints aside")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
 	return cmd
 }

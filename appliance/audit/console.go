@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/fault"
@@ -129,6 +131,25 @@ func (s *Service) KeyTexts(ctx context.Context) ([]NamedKey, error) {
 	}
 	return all, nil
 }
+
+// CheckpointAll signs the head of every chain that has records. What fails is
+// told beside the checkpoints that were made.
+func (s *Service) CheckpointAll(ctx context.Context) ([]Checkpoint, error) {
+	chains, failed := s.Chains(ctx)
+	var all []Checkpoint
+	for _, chain := range chains {
+		made, err := s.Checkpoint(ctx, chain)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("chain %s: %w", chainName(chain), err))
+			continue
+		}
+		all = append(all, made)
+	}
+	return all, failed
+}
+
+// Zone is where a tenant is.
+func (s *Service) Zone(ctx context.Context, tenant id.ID) *time.Location { return s.zone(ctx, tenant) }
 
 // AcceptRestored puts this machine's copies of the last checkpoints aside, after
 // a restore of an older database: they would contradict it for ever. It is recorded.
