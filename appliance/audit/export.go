@@ -253,6 +253,9 @@ func (s *Service) writeExport(ctx context.Context, tenant, export id.ID) error {
 	}
 	defer x.files.close()
 	if err := x.stream(ctx); err != nil {
+		if errors.Is(err, errPruned) {
+			err = errors.Join(err, x.files.forget())
+		}
 		return err
 	}
 	if err := x.files.finish(); err != nil {

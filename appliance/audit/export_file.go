@@ -128,10 +128,18 @@ func (f *exportFiles) finish() error {
 			return err
 		}
 	}
-	if err := os.Remove(f.path + ".mark"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.forget(); err != nil {
 		return err
 	}
 	return f.content.rename()
+}
+
+// forget has the next worker begin again.
+func (f *exportFiles) forget() error {
+	if err := os.Remove(f.path + ".mark"); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // close leaves the files as they are.

@@ -160,6 +160,31 @@ func TestExportWithoutItsPart(t *testing.T) {
 	c.checkExport(t, ada, e)
 }
 
+// TestExportGoesOnAndFindsWhatIsMissing: what the first worker saw of records
+// that are gone counts for the next one too, which sees the record that tells
+// of some of them.
+func TestExportGoesOnAndFindsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, told := range map[string]bool{"told": true, "not told": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, s := exports(t)
+			c.record(t, 9000)
+			c.prune(t, told, [2]int64{100, 200})
+			e, err := c.StartExport(c.user(), JSONLines, Filter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.lose(t, s.started[0], c.exportPath(s.started[0].Tenant, e.ID))
+			c.pace = usualPace
+			err = c.writeExport(c.ctx, s.started[0].Tenant, e.ID)
+			if told != (err == nil) || !told && !fault.Is(err, fault.Conflict) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // exporterEnv makes the test binary a worker that writes the export on that directory.
 const exporterEnv = "NIMBUS_TEST_EXPORTER"
 

@@ -43,10 +43,12 @@ type StreamOptions struct {
 	GoOn *StreamMark
 }
 
-// StreamMark is a place in a stream, and the checkpoint that it will end with.
+// StreamMark is a place in a stream, what is known there of pruned records, and
+// the checkpoint that it will end with.
 type StreamMark struct {
 	ledger.Mark
-	Checkpoint string `json:"checkpoint"`
+	Pruning    ledger.Pruning `json:"pruning"`
+	Checkpoint string         `json:"checkpoint"`
 }
 
 // Marker hands over what was written so far, and returns the place after it.
@@ -113,7 +115,7 @@ func (s *Service) goOn(w io.Writer, o StreamOptions) (*streamer, error) {
 	h := o.GoOn.Header
 	o.From, o.To = h.From, h.To
 	c := Checkpoint{Size: int64(h.Size), Note: o.GoOn.Checkpoint} //nolint:gosec // of a chain
-	return &streamer{Service: s, StreamOptions: o, out: out, head: h, checkpoint: c, size: c.Size}, nil
+	return &streamer{Service: s, StreamOptions: o, out: out, head: h, checkpoint: c, size: c.Size, pruning: o.GoOn.Pruning}, nil
 }
 
 func orElse(n, fallback int64) int64 {
@@ -136,7 +138,7 @@ type streamer struct {
 
 func (st *streamer) mark() (StreamMark, error) {
 	m, err := st.out.Mark()
-	return StreamMark{Mark: m, Checkpoint: st.checkpoint.Note}, err
+	return StreamMark{Mark: m, Pruning: st.pruning, Checkpoint: st.checkpoint.Note}, err
 }
 
 func (st *streamer) run(ctx context.Context) error {
@@ -168,6 +170,9 @@ func (st *streamer) run(ctx context.Context) error {
 	return st.in(ctx, st.Tenant, func(ctx context.Context) error { return st.skip(st.treeOf(ctx), st.size, ledger.Outside) })
 }
 
+// errPruned says that a stream has to be begun again.
+var errPruned = errors.New("records of the stream were pruned meanwhile")
+
 // explained is fault.Conflict when records are missing that no record of the
 // stream says were pruned, and fault.Unavailable when they were pruned meanwhile.
 func (st *streamer) explained(ctx context.Context) error {
@@ -184,7 +189,7 @@ func (st *streamer) explained(ctx context.Context) error {
 		return err
 	})
 	if err == nil && meanwhile {
-		return fault.New(fault.Unavailable, "Records were pruned while they were read. Try again.")
+		return fault.Wrap(fault.Unavailable, errPruned, "Records were pruned while they were read. Try again.")
 	}
 	return errors.Join(err, fault.New(fault.Conflict, "Records %d to %d are missing, and no record says that they were pruned. Verify the chain.", left[0].From, left[0].To))
 }
