@@ -60,8 +60,20 @@ async function approve(page, appliance, run, name) {
 const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approvals', 'tenants', 'users', 'roles',
   'audit', 'audit/verify', 'audit/live', 'audit/timeline', 'audit/exports', 'audit-settings/retention', 'audit-settings/holds',
   'audit-settings/redaction', 'audit-settings/archive', 'audit-settings/proof', 'audit-settings/siem', 'audit-settings/siem/new',
-  'anomalies', 'anomalies/rules', 'compliance', 'mail', 'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate',
+  'anomalies', 'anomalies/rules', 'compliance', 'roles/new', 'roles/grants', 'roles/explain', 'roles/simulate',
   'identity-providers', 'identity-providers/new', 'identity-providers/scim', 'break-glass', 'health', 'profile'];
+
+/** What the provider's administrators see. */
+const systemPages = ['doctor', 'workflows', 'workflows/schedules', 'mail'];
+
+async function look(page, appliance, path) {
+  await step(`look at /${path}`, async () => {
+    await page.goto(`${appliance.url}/${path}`);
+    await page.locator('h1').first().waitFor();
+    await page.waitForTimeout(400);
+    await shot(page, `page-${path.replaceAll('/', '-') || 'dashboard'}`);
+  });
+}
 
 async function story(browser, appliance) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, acceptDownloads: true, viewport: { width: 1280, height: 900 } });
@@ -107,14 +119,10 @@ async function story(browser, appliance) {
     await dora.getByText('proxmoxve:index/vmLegacy:VmLegacy').first().waitFor();
     await shot(dora, 'stack-editor');
   });
-  for (const path of pages) {
-    await step(`look at /${path}`, async () => {
-      await ada.goto(`${appliance.url}/${path}`);
-      await ada.locator('h1').first().waitFor();
-      await ada.waitForTimeout(400);
-      await shot(ada, `page-${path.replaceAll('/', '-') || 'dashboard'}`);
-    });
-  }
+  for (const path of pages) await look(ada, appliance, path);
+  await switchTo(ada, 'Provider Root');
+  for (const path of systemPages) await look(ada, appliance, path);
+  await switchTo(ada, 'Acme');
   await step('a drift made by hand is seen', async () => {
     const guest = (await call(ada, 'GET', '/inventory?kind=vm', null, 200)).items[0];
     await call(ada, 'POST', `/inventory/${guest.id}/power`, { action: 'stop' }, 202);

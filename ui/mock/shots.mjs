@@ -9,6 +9,7 @@ import { accessPages } from './shots-access.mjs';
 import { auditPages } from './shots-audit.mjs';
 import { infrastructurePages } from './shots-infrastructure.mjs';
 import { peoplePages } from './shots-people.mjs';
+import { systemPages } from './shots-system.mjs';
 import { watchPages } from './shots-watch.mjs';
 
 const base = process.env.BASE ?? 'http://127.0.0.1:4300';
@@ -53,6 +54,7 @@ const pages = [
   ...peoplePages,
   ...accessPages,
   ...watchPages,
+  ...systemPages,
 ];
 
 async function play(scenario) {

@@ -101,6 +101,14 @@ export const routes: Routes = [
         loadComponent: () => import('./features/system/health').then((m) => m.Health),
       },
       {
+        path: 'doctor',
+        loadComponent: () => import('./features/doctor/doctor-page').then((m) => m.DoctorPage),
+      },
+      {
+        path: 'workflows',
+        loadChildren: () => import('./features/doctor/workflows.routes').then((m) => m.routes),
+      },
+      {
         path: 'mail',
         loadComponent: () => import('./features/system/mail-page').then((m) => m.MailPage),
       },

@@ -50,10 +50,12 @@ export const navigation: readonly NavigationGroup[] = [
     ],
   },
   {
-    label: $localize`Appliance`,
+    label: $localize`System`,
     entries: [
       { path: '/break-glass', label: $localize`Break-glass`, icon: 'breakglass', keys: 'g b' },
       { path: '/health', label: $localize`System health`, icon: 'health', keys: 'g y' },
+      { path: '/doctor', label: $localize`Doctor`, icon: 'gauge', keys: 'g x', needs: ['system:doctor:read'], providerOnly: true },
+      { path: '/workflows', label: $localize`Workflows`, icon: 'play', keys: 'g w', needs: ['system:workflow:read'], providerOnly: true },
       { path: '/mail', label: $localize`Mail`, icon: 'mail', keys: 'g m', needs: ['system:mail:read'], providerOnly: true },
     ],
   },

@@ -54,7 +54,7 @@ export function keysetList<T>(
       const page = await api.get<Page<T>>(untracked(from), { query: asked, signal: mine.signal });
       const { items: got, next: after, ...rest } = page;
       items.update((old) => (cursor ? [...old, ...got] : got));
-      next.set(after ?? null);
+      next.set(after || null);
       extra.set(rest);
       problem.set(null);
     } catch (cause) {
