@@ -80,6 +80,14 @@ test: tools bundle ui ## run every test, the story in a browser included
 race: tools bundle ui ## run the Go tests under the race detector
 	go test -race -timeout 40m ./...
 
+.PHONY: robust
+robust: tools bundle ui ## run the faults of upgrades and crashes at their full number
+	go test -timeout 60m ./appliance -run 'Robustness(01|46)' -args -full
+
+.PHONY: record
+record: bundle ui ## keep what VERSION leaves behind, for the upgrade tests of later versions
+	go test ./appliance -run 'Robustness46UpgradeFrom' -args -record $(VERSION)
+
 .PHONY: e2e
 e2e: tools build ## drive the story in Chromium; screenshots in build/screenshots
 	@echo "==> the story in Chromium"

@@ -148,9 +148,7 @@ func (a *Appliance) adminDSN(ctx context.Context) (func(database string) string,
 		return externalDSN(string(dsn)), err
 	}
 	if a.postgres == nil {
-		server := postgres.New(postgres.Config{
-			Dir: filepath.Join(a.cfg.DataDir, "postgres"), Logger: a.cfg.Logger, Unsafe: a.cfg.Unsafe,
-		})
+		server := postgres.New(a.postgresConfig())
 		if err := a.running.start(ctx, "postgres", subsystem{part: server}); err != nil {
 			return nil, err
 		}

@@ -29,6 +29,7 @@ var inner = map[string]string{
 	"audit/siem":                                 "",
 	"breakglass/hsm":                             "breakglass",
 	"doctor/metrics":                             "",
+	"db/transfer":                                "db",
 	"identity/oidc":                              "",
 	"identity/oidc/oidctest":                     "",
 	"identity/oidc/oidctest/op":                  "identity/oidc/oidctest",

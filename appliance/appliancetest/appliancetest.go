@@ -49,6 +49,7 @@ type Appliance struct {
 	Root, Tenant id.ID
 	Admin        identity.User
 	URL          string
+	Dir          string
 }
 
 // Dir makes a data directory whose parents other users may pass, as Postgres
@@ -116,7 +117,7 @@ func populate(ctx context.Context, a *appliance.Appliance) (*Appliance, error) {
 		return nil, err
 	}
 	admin, err := c.Identity.CreateFirst(ctx, identity.NewUser{Name: "Ada Admin", Email: "ada@example.com", Password: Password}, root.ID, tenant.ID)
-	return &Appliance{Appliance: a, Root: root.ID, Tenant: tenant.ID, Admin: admin, URL: "https://" + a.Front().Addr()}, err
+	return &Appliance{Appliance: a, Root: root.ID, Tenant: tenant.ID, Admin: admin, URL: "https://" + a.Front().Addr(), Dir: a.DataDir()}, err
 }
 
 // Client is a browser without pages: it keeps cookies and speaks JSON.

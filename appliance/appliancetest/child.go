@@ -25,6 +25,8 @@ const childEnv = "NIMBUS_TEST_APPLIANCE"
 type Child struct {
 	Dir        string
 	Connection provider.NewConnection
+	// Database is true for one that only brings its database up to date.
+	Database bool
 }
 
 // ready is what it tells back.
@@ -37,11 +39,28 @@ type ready struct {
 type Process struct {
 	*Appliance
 	command *exec.Cmd
+	out     *bufio.Reader
 }
 
 // Spawn starts an appliance on a directory, with its people and a connection
 // made at the first start, and waits until it serves.
 func Spawn(t testing.TB, c Child) *Process {
+	t.Helper()
+	p := Launch(t, c)
+	line, err := p.out.ReadString('\n')
+	var r ready
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &r)
+	}
+	if err != nil {
+		t.Fatalf("the appliance did not start: %v %q", err, line)
+	}
+	p.Appliance = &Appliance{URL: r.URL, Root: r.Root, Tenant: r.Tenant, Dir: c.Dir}
+	return p
+}
+
+// Launch starts an appliance and does not wait for it.
+func Launch(t testing.TB, c Child) *Process {
 	t.Helper()
 	told, err := json.Marshal(c)
 	if err != nil {
@@ -58,17 +77,8 @@ func Spawn(t testing.TB, c Child) *Process {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{command: command}
+	p := &Process{command: command, out: bufio.NewReader(out)}
 	t.Cleanup(p.Kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	var r ready
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &r)
-	}
-	if err != nil {
-		t.Fatalf("the appliance did not start: %v %q", err, line)
-	}
-	p.Appliance = &Appliance{URL: r.URL, Root: r.Root, Tenant: r.Tenant}
 	return p
 }
 
@@ -100,10 +110,7 @@ func serveChild(told string) error {
 	if err := a.Open(ctx); err != nil {
 		return err
 	}
-	if err := a.Boot(ctx); err != nil {
-		return err
-	}
-	r, err := c.settle(ctx, a)
+	r, err := c.start(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -112,6 +119,16 @@ func serveChild(told string) error {
 	}
 	time.Sleep(10 * time.Minute) // it is killed
 	return nil
+}
+
+func (c Child) start(ctx context.Context, a *appliance.Appliance) (ready, error) {
+	if c.Database {
+		return ready{}, a.StartDatabase(ctx, func(string, int) {})
+	}
+	if err := a.Boot(ctx); err != nil {
+		return ready{}, err
+	}
+	return c.settle(ctx, a)
 }
 
 // settle makes what a first start makes, and finds it at a later one.

@@ -19,14 +19,14 @@ import (
 func (a *Appliance) Connect(t testing.TB, role string) *pgx.Conn {
 	t.Helper()
 	var p db.Passwords
-	raw, err := os.ReadFile(filepath.Join(a.DataDir(), "keys", "database.json"))
+	raw, err := os.ReadFile(filepath.Join(a.Dir, "keys", "database.json"))
 	if err == nil {
 		err = json.Unmarshal(raw, &p)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := os.ReadFile(filepath.Join(a.DataDir(), "postgres", "port"))
+	port, err := os.ReadFile(filepath.Join(a.Dir, "postgres", "port"))
 	if err != nil {
 		t.Fatal(err)
 	}

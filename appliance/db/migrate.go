@@ -250,7 +250,7 @@ func pendingMigrations(applied map[string]string, history []Migration) ([]Migrat
 		}
 	}
 	if unknown > 0 {
-		return nil, fault.New(fault.Conflict, "This database was made by a newer Nimbus (%d unknown migrations). Install that release again; going back is not possible.", unknown)
+		return nil, fault.Wrap(fault.Conflict, ErrNewer, "This database was made by a newer Nimbus (%d unknown migrations). Install that release again; going back is not possible.", unknown)
 	}
 	return pending, nil
 }

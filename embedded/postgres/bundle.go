@@ -67,7 +67,11 @@ func install(binDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	final := filepath.Join(binDir, BundleID())
+	return installAs(filepath.Join(binDir, BundleID()), archive, sum)
+}
+
+func installAs(final string, archive []byte, sum string) (string, error) {
+	binDir := filepath.Dir(final)
 	if _, err := os.Stat(filepath.Join(final, unpackedMark)); err == nil {
 		return final, nil
 	}

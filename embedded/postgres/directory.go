@@ -59,8 +59,7 @@ func checkData(dir, major string) error {
 			"restore the folder from a backup, or start with another data directory", ErrDirectory, dir, found)
 	}
 	if found != major {
-		return fmt.Errorf("%w: %s was made by Postgres %s, this program runs Postgres %s; "+
-			"make a backup with the program version that made it and restore that here", ErrDirectory, dir, found, major)
+		return otherMajor(dir, found, major)
 	}
 	return nil
 }

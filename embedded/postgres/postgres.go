@@ -14,6 +14,8 @@
 //	lock                   held by flock(2) while a Server runs; the kernel frees it
 //	password               of the superuser, mode 0600
 //	port                   the TCP port of the last start
+//	upgrade/               a cluster that an upgrade to another major version makes
+//	data-<major>/          the cluster before such an upgrade, until it is given up
 //
 // # The data directory is sacred
 //
@@ -71,6 +73,8 @@ type Config struct {
 	// Logger gets Postgres's own log and ours; nil discards both.
 	Logger *slog.Logger
 
+	// old is the release that runs a cluster of an earlier major version, during Upgrade.
+	old *oldRelease
 	// noDeathSignal lets a child outlive its parent, to test what happens then.
 	noDeathSignal bool
 }
@@ -83,6 +87,7 @@ type Server struct {
 	life sync.Mutex // one Start or Stop at a time
 	mu   sync.Mutex // guards what follows
 	run  *running
+	why  error // the last Start failed; nil when it did not
 }
 
 // running is what exists between Start and Stop.
@@ -128,6 +133,14 @@ func (s *Server) Start(ctx context.Context) error {
 	if s.current() != nil {
 		return nil
 	}
+	err := s.start(ctx)
+	s.mu.Lock()
+	s.why = err
+	s.mu.Unlock()
+	return err
+}
+
+func (s *Server) start(ctx context.Context) error {
 	r, err := s.prepare(ctx)
 	if err != nil {
 		return explain(err, s.cfg.Dir)
@@ -146,7 +159,7 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) Ready(ctx context.Context) error {
 	r := s.current()
 	if r == nil {
-		return errors.New("postgres is not started")
+		return s.notStarted()
 	}
 	if err := r.state(); err != nil {
 		return err
@@ -155,6 +168,15 @@ func (s *Server) Ready(ctx context.Context) error {
 		return fmt.Errorf("postgres does not answer: %w", err)
 	}
 	return nil
+}
+
+func (s *Server) notStarted() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why != nil {
+		return fmt.Errorf("postgres is not started: %w", s.why)
+	}
+	return errors.New("postgres is not started")
 }
 
 // Stop shuts the server down: connections are ended, everything is written. A server that
@@ -246,6 +268,12 @@ func (s *Server) prepare(ctx context.Context) (*running, error) {
 }
 
 func (s *Server) fill(ctx context.Context, r *running) (err error) {
+	if s.cfg.old != nil {
+		return s.fillOld(ctx, r)
+	}
+	if err := r.home.finishUpgrade(s.log); err != nil {
+		return err
+	}
 	if err := checkData(r.home.data(), bundled.major()); err != nil {
 		return err
 	}

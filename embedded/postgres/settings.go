@@ -32,7 +32,7 @@ func (s *Server) settings(r *running) []string {
 		fmt.Sprintf("shared_buffers=%dMB", sharedBuffers(memory())>>20),
 
 		// Few processes: one machine, many small queries.
-		"huge_pages=off", "jit=off", "io_method=sync",
+		"huge_pages=off", "jit=off",
 		"max_worker_processes=4", "max_parallel_workers=2", "max_parallel_workers_per_gather=1",
 		"autovacuum_max_workers=2", "max_logical_replication_workers=0",
 
@@ -51,6 +51,9 @@ func (s *Server) settings(r *running) []string {
 	}
 	if s.cfg.Recover != nil {
 		list = append(list, s.cfg.Recover.settings()...)
+	}
+	if s.cfg.old == nil {
+		list = append(list, "io_method=sync") // of 18
 	}
 	if s.cfg.Unsafe {
 		return append(list, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")

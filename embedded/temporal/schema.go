@@ -34,7 +34,7 @@ func prepareDatabases(ctx context.Context, dsn func(string) string) error {
 			if err := createDatabase(ctx, dsn, name); err != nil {
 				return fmt.Errorf("create database %s: %w", name, err)
 			}
-			if err := upgrade(ctx, dsn(name), name, dir); err != nil {
+			if err := upgrade(ctx, dsn(name), name, dir, nil); err != nil {
 				return fmt.Errorf("schema of %s: %w", name, err)
 			}
 			return nil
@@ -103,7 +103,8 @@ type step struct {
 
 // upgrade applies the missing versions, each in one transaction with its entry in the
 // version table: whatever happens in between, the next call goes on where this one stopped.
-func upgrade(ctx context.Context, dsn, database, dir string) error {
+// With a last version it stops there.
+func upgrade(ctx context.Context, dsn, database, dir string, last *version) error {
 	steps, err := loadSteps(dir)
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func upgrade(ctx context.Context, dsn, database, dir string) error {
 		return err
 	}
 	for _, s := range steps {
-		if !current.before(s.version) {
+		if !current.before(s.version) || last != nil && last.before(s.version) {
 			continue
 		}
 		if err := s.apply(ctx, conn, database, current); err != nil {

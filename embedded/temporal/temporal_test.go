@@ -276,7 +276,7 @@ func TestSchemaIsVersionedAndResumable(t *testing.T) {
 	if _, err := conn.Exec(deadline(t), "CREATE TABLE nexus_endpoints (surprise int)"); err != nil {
 		t.Fatal(err)
 	}
-	blocked := upgrade(deadline(t), dsn, MainDatabase, dir)
+	blocked := upgrade(deadline(t), dsn, MainDatabase, dir, nil)
 	applied := history(t, conn)
 	if blocked != nil && (len(applied) < 5 || len(applied) >= len(steps)) {
 		t.Errorf("after the fault: %v", applied)
@@ -288,7 +288,7 @@ func TestSchemaIsVersionedAndResumable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := upgrade(deadline(t), dsn, MainDatabase, dir); err != nil {
+		if err := upgrade(deadline(t), dsn, MainDatabase, dir, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -303,7 +303,7 @@ func TestSchemaIsVersionedAndResumable(t *testing.T) {
 	if _, err := conn.Exec(deadline(t), "UPDATE schema_version SET curr_version = '99.1', min_compatible_version = '99.0'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := upgrade(deadline(t), dsn, MainDatabase, dir); err == nil || !strings.Contains(err.Error(), "newer program") {
+	if err := upgrade(deadline(t), dsn, MainDatabase, dir, nil); err == nil || !strings.Contains(err.Error(), "newer program") {
 		t.Errorf("a schema of the future: %v", err)
 	}
 }
