@@ -292,8 +292,9 @@ func (a *Appliance) startEmbedded(ctx context.Context, c *Core) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	c.Events.Forward(forward(cache, log))
-	return a.running.start(ctx, "events", subsystem{part: newListener(cache, c.Events, log)})
+	nodes := newNodes(cache, c.Events, log)
+	c.Events.Forward(nodes.send)
+	return a.running.start(ctx, "events", subsystem{part: nodes})
 }
 
 // dial returns a Temporal client that carries the actor and encrypts payloads.

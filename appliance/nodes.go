@@ -3,8 +3,10 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	valkeygo "github.com/valkey-io/valkey-go"
@@ -20,8 +22,9 @@ const channel = "nimbus:events"
 // publishTimeout bounds how long an event waits for Valkey.
 const publishTimeout = 2 * time.Second
 
-// node tells our own events from those of other nodes.
-var node = id.New()
+// waiting bounds the events that wait for Valkey; what comes on top is lost,
+// and the other nodes are told that something was.
+const waiting = 4096
 
 // envelope is an event on its way to other nodes.
 type envelope struct {
@@ -29,106 +32,161 @@ type envelope struct {
 	Event event.Event `json:"event"`
 }
 
-// forward publishes an event to the other nodes without holding its publisher up.
-func forward(cache *valkey.Server, log *slog.Logger) func(event.Event) {
-	return func(e event.Event) {
-		raw, err := json.Marshal(envelope{Node: node, Event: e})
-		if err != nil {
-			log.Error("an event could not be sent to other nodes", "event", e.Type, "error", err)
-			return
-		}
-		client := cache.Client()
-		if client == nil {
-			log.Debug("an event was not sent to other nodes, because this one stops", "event", e.Type)
-			return
-		}
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
-			defer cancel()
-			err := client.Do(ctx, client.B().Publish().Channel(channel).Message(valkeygo.BinaryString(raw)).Build()).Error()
-			if err != nil {
-				log.Warn("an event did not reach other nodes", "event", e.Type, "error", err)
-			}
-		}()
-	}
-}
-
-// listener delivers the events of other nodes to this one's bus.
-type listener struct {
+// nodes carries the events of this node to the others and theirs to this
+// one's bus, each node's in their order. Delivery is at most once: who may
+// have missed something gets event.MissedEvent.
+type nodes struct {
+	self  id.ID // tells our own events from those of other nodes
 	cache *valkey.Server
 	bus   *event.Bus
 	log   *slog.Logger
+	queue chan event.Event
+	lost  atomic.Bool // the other nodes miss something and do not know it yet
 
 	mu     sync.Mutex
 	cancel context.CancelFunc
-	done   chan struct{}
+	done   sync.WaitGroup
 	failed error
 }
 
-func newListener(cache *valkey.Server, bus *event.Bus, log *slog.Logger) *listener {
-	return &listener{cache: cache, bus: bus, log: log}
+func newNodes(cache *valkey.Server, bus *event.Bus, log *slog.Logger) *nodes {
+	return &nodes{self: id.New(), cache: cache, bus: bus, log: log, queue: make(chan event.Event, waiting)}
 }
 
-// Start subscribes, and again whenever the subscription breaks.
-func (l *listener) Start(context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cancel != nil {
+// send queues an event for the other nodes without holding its publisher up.
+func (n *nodes) send(e event.Event) {
+	select {
+	case n.queue <- e:
+	default:
+		n.lose("too many events wait for other nodes", nil)
+	}
+}
+
+// lose remembers that the other nodes miss something, and logs the first.
+func (n *nodes) lose(why string, err error) {
+	if !n.lost.Swap(true) {
+		n.log.Warn("events do not reach other nodes; they are told as soon as they can be", "why", why, "error", err)
+	}
+}
+
+// Start begins to publish and to listen.
+func (n *nodes) Start(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cancel != nil {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l.cancel, l.done = cancel, make(chan struct{})
-	go l.run(ctx)
+	n.cancel = cancel
+	n.done.Go(func() { n.publishAll(ctx) })
+	n.done.Go(func() { n.listen(ctx) })
 	return nil
 }
 
-func (l *listener) run(ctx context.Context) {
-	defer close(l.done)
-	for ctx.Err() == nil {
-		client := l.cache.Client()
-		err := client.Receive(ctx, client.B().Subscribe().Channel(channel).Build(), l.receive)
-		l.note(err)
+// publishAll sends what is queued until ctx ends.
+func (n *nodes) publishAll(ctx context.Context) {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
-			l.note(nil)
+			return
+		case e := <-n.queue:
+			n.confess(ctx)
+			if err := n.publish(ctx, e); err != nil && ctx.Err() == nil {
+				n.lose("the cache does not take them", err)
+			}
+		case <-again.C:
+			n.confess(ctx)
 		}
 	}
 }
 
-func (l *listener) receive(m valkeygo.PubSubMessage) {
-	var e envelope
-	if err := json.Unmarshal([]byte(m.Message), &e); err != nil {
-		l.log.Warn("an event of another node could not be read", "error", err)
-		return
-	}
-	if e.Node != node {
-		l.bus.Deliver(e.Event)
+// confess tells the other nodes that they missed something.
+func (n *nodes) confess(ctx context.Context) {
+	if n.lost.Load() && n.publish(ctx, event.Event{Type: event.MissedEvent}) == nil {
+		n.lost.Store(false)
 	}
 }
 
-func (l *listener) note(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failed = err
+func (n *nodes) publish(ctx context.Context, e event.Event) error {
+	raw, err := json.Marshal(envelope{Node: n.self, Event: e})
+	if err != nil {
+		return err
+	}
+	client := n.cache.Client()
+	if client == nil {
+		return errNoCache
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	return client.Do(ctx, client.B().Publish().Channel(channel).Message(valkeygo.BinaryString(raw)).Build()).Error()
+}
+
+var errNoCache = errors.New("the cache is not started")
+
+// listen subscribes, and again whenever the subscription breaks.
+func (n *nodes) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		n.note(n.subscribe(ctx))
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// subscribe hears the other nodes until the subscription breaks. What they
+// published before it began was missed.
+func (n *nodes) subscribe(ctx context.Context) error {
+	client := n.cache.Client()
+	if client == nil {
+		return errNoCache
+	}
+	ctx = valkeygo.WithOnSubscriptionHook(ctx, func(s valkeygo.PubSubSubscription) {
+		if s.Kind != "subscribe" {
+			return
+		}
+		n.note(nil)
+		n.bus.Deliver(event.Event{Type: event.MissedEvent})
+	})
+	return client.Receive(ctx, client.B().Subscribe().Channel(channel).Build(), n.receive)
+}
+
+func (n *nodes) receive(m valkeygo.PubSubMessage) {
+	var e envelope
+	if err := json.Unmarshal([]byte(m.Message), &e); err != nil {
+		n.log.Warn("an event of another node could not be read", "error", err)
+		return
+	}
+	if e.Node != n.self {
+		n.bus.Deliver(e.Event)
+	}
+}
+
+func (n *nodes) note(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failed = err
 }
 
 // Ready is nil while the events of other nodes are heard.
-func (l *listener) Ready(context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failed
+func (n *nodes) Ready(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed
 }
 
-// Stop ends the subscription.
-func (l *listener) Stop(context.Context) error {
-	l.mu.Lock()
-	cancel, done := l.cancel, l.done
-	l.cancel = nil
-	l.mu.Unlock()
+// Stop ends publishing and the subscription. What still waits is lost; other
+// nodes read what they keep again within a minute.
+func (n *nodes) Stop(context.Context) error {
+	n.mu.Lock()
+	cancel := n.cancel
+	n.cancel = nil
+	n.mu.Unlock()
 	if cancel != nil {
 		cancel()
-		<-done
+		n.done.Wait()
 	}
 	return nil
 }

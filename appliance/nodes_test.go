@@ -1,24 +1,105 @@
 package appliance
 
 import (
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"nimbus/appliance/event"
 	"nimbus/embedded/valkey"
 )
 
-// What ends while the appliance stops still publishes: the cache is gone by then.
-func TestEventAfterTheCacheStopped(t *testing.T) {
-	cache := valkey.New(valkey.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	send := forward(cache, slog.New(slog.DiscardHandler))
-	send(event.Event{Type: "audit.sealed"})
+// heardBy is a bus that keeps what it delivers.
+func heardBy() (*event.Bus, chan event.Event) {
+	bus, heard := event.NewBus(slog.New(slog.DiscardHandler)), make(chan event.Event, 10_000)
+	bus.Subscribe(func(e event.Event) { heard <- e })
+	return bus, heard
+}
+
+func next(t *testing.T, heard <-chan event.Event) event.Event {
+	t.Helper()
+	select {
+	case e := <-heard:
+		return e
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing is heard")
+		return event.Event{}
+	}
+}
+
+// TestEventsKeepTheirOrderBetweenNodes has two nodes on one cache.
+func TestEventsKeepTheirOrderBetweenNodes(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	cache := valkey.New(valkey.Config{Dir: t.TempDir(), Logger: quiet})
 	if err := cache.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	send(event.Event{Type: "audit.sealed"})
+	mine, own := heardBy()
+	theirs, heard := heardBy()
+	here, there := newNodes(cache, mine, quiet), newNodes(cache, theirs, quiet)
+	for _, n := range []*nodes{here, there} {
+		if err := n.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []<-chan event.Event{own, heard} {
+		if e := next(t, c); e.Type != event.MissedEvent {
+			t.Fatalf("a subscription begins with %q", e.Type)
+		}
+	}
+	for i := range 1000 {
+		here.send(event.Event{Type: "test.counted", Data: json.RawMessage(fmt.Sprint(i))})
+	}
+	for i := 0; i < 1000; i++ {
+		switch e := next(t, heard); {
+		case e.Type == event.MissedEvent: // a subscription may be confirmed twice
+			i--
+		case string(e.Data) != fmt.Sprint(i):
+			t.Fatalf("event %d is %q %s", i, e.Type, e.Data)
+		}
+	}
+
 	if err := cache.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	send(event.Event{Type: "audit.sealed"})
+	here.send(event.Event{Type: "test.lost"})
+	if err := cache.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := next(t, heard); e.Type != event.MissedEvent {
+		t.Errorf("after a break they hear %q", e.Type)
+	}
+	for len(own) > 0 {
+		if e := <-own; e.Type != event.MissedEvent {
+			t.Errorf("a node hears its own %q", e.Type)
+		}
+	}
+	for _, n := range []*nodes{here, there} {
+		if err := n.Ready(t.Context()); err != nil {
+			t.Errorf("it has not recovered: %v", err)
+		}
+		if err := n.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = cache.Stop(t.Context())
+	here.send(event.Event{Type: "test.late"}) // nobody takes it, nothing breaks
+}
+
+// TestTooManyEventsAreTold fills the queue of a node that cannot send.
+func TestTooManyEventsAreTold(t *testing.T) {
+	bus, _ := heardBy()
+	n := newNodes(valkey.New(valkey.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}), bus, slog.New(slog.DiscardHandler))
+	for range waiting {
+		n.send(event.Event{Type: "test.counted"})
+	}
+	if n.lost.Load() {
+		t.Error("something is lost already")
+	}
+	n.send(event.Event{Type: "test.counted"})
+	if !n.lost.Load() {
+		t.Error("what is lost is not known")
+	}
 }

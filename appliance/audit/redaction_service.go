@@ -65,11 +65,22 @@ func (r *redactions) forget(tenant id.ID) {
 	delete(r.held, tenant)
 }
 
+// forgetAll is forget for every tenant.
+func (r *redactions) forgetAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes++
+	clear(r.held)
+}
+
 // watchRedaction forgets rules as soon as some node changed them.
 func (s *Service) watchRedaction() {
 	s.Events.Subscribe(func(e event.Event) {
-		if e.Type == RedactionEvent {
+		switch e.Type {
+		case RedactionEvent:
 			s.redactions.forget(e.Tenant)
+		case event.MissedEvent:
+			s.redactions.forgetAll()
 		}
 	})
 }

@@ -33,6 +33,10 @@ type Event struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
+// MissedEvent is delivered when events of another node may have been lost:
+// whoever keeps something until an event says that it is stale forgets it.
+const MissedEvent = "events.missed"
+
 // Bus carries events to subscribers in this process and, when a broker is set,
 // to those of other nodes. It is safe for concurrent use.
 type Bus struct {

@@ -76,6 +76,14 @@ func (s *Service) forget(tenant id.ID) {
 	}
 }
 
+// forgetAll is forget for every tenant.
+func (s *Service) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	clear(s.rights)
+}
+
 // Changed tells every node, after the commit, that the rights of a tenant are
 // stale: somebody joined or left a group, or a compartment was moved.
 func (s *Service) Changed(ctx context.Context, tenant id.ID) error {

@@ -74,8 +74,11 @@ type Service struct {
 func New(cfg Config) *Service {
 	s := &Service{Config: cfg, began: time.Now(), rights: map[holder]kept{}, edges: map[id.ID]*edge{}}
 	cfg.Events.Subscribe(func(e event.Event) {
-		if e.Type == ChangedEvent {
+		switch e.Type {
+		case ChangedEvent:
 			s.forget(e.Tenant)
+		case event.MissedEvent:
+			s.forgetAll()
 		}
 	})
 	return s
