@@ -58,7 +58,7 @@ func (c *chain) old(t testing.TB, n, days int, events ...string) {
 		}
 		lines[i] = line{id: r.ID, event: r.Event, body: body}
 	}
-	if err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error { return c.insert(ctx, c.tenant, lines...) }); err != nil {
+	if err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error { return c.insert(ctx, c.tenant, nil, lines...) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.seal(c.ctx, c.tenant); err != nil {
