@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -98,7 +99,8 @@ func appendText(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// encode is the body of a record: what json.Marshal makes of it, in less time.
+// encode is the body of a record: what json.Marshal makes of it, in less time
+// and with all control characters escaped.
 func (r *Record) encode() ([]byte, error) {
 	who, err := json.Marshal(r.Actor)
 	if err != nil {
@@ -127,7 +129,29 @@ func (r *Record) encode() ([]byte, error) {
 			b = append(append(b, part.name...), part.raw...)
 		}
 	}
-	return append(b, '}'), nil
+	return controls(append(b, '}')), nil
+}
+
+// controls escapes the control characters that JSON may hold as they are: DEL
+// and those of ISO 6429 beyond ASCII, which terminals obey.
+func controls(body []byte) []byte {
+	from := slices.IndexFunc(body, func(c byte) bool { return c == 0x7f || c == 0xc2 })
+	if from < 0 {
+		return body
+	}
+	var escaped []byte
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == 0x7f:
+			escaped = fmt.Appendf(escaped, `\u%04x`, c)
+		case c == 0xc2 && i+1 < len(body) && body[i+1] < 0xa0:
+			i++
+			escaped = fmt.Appendf(escaped, `\u%04x`, body[i])
+		default:
+			escaped = append(escaped, c)
+		}
+	}
+	return escaped
 }
 
 // appendMember writes a member that is left out when it is empty.

@@ -15,7 +15,7 @@ import (
 func TestEncodingIsThatOfJSON(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(9, 10))
-	texts := []string{"", "plain", `a "quoted" \ text`, "<b>&amp;</b>", "line\r\nbreak\x1b[31m", "\u2028\u2029", "Straße 😀", "bad \xff utf8", "nul\x00", "\x7f"}
+	texts := []string{"", "plain", `a "quoted" \ text`, "<b>&amp;</b>", "line\r\nbreak\x1b[31m", "\u2028\u2029", "Straße 😀", "bad \xff utf8", "nul\x00", "\x7f", "csi \u009b31m \u0080\u009f\u00a0"}
 	text := func() string { return texts[r.IntN(len(texts))] }
 	var value func(depth int) any
 	value = func(depth int) any {
@@ -63,7 +63,7 @@ func TestEncodingIsThatOfJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := rec.encode()
-		if err != nil || string(got) != string(want) {
+		if err != nil || string(got) != string(controls(want)) {
 			t.Fatalf("encoded\n%s, want\n%s (%v)", got, want, err)
 		}
 		slow, err := (*masks)(nil).json("before", struct{ V any }{e.Before}) // not a plain tree
