@@ -33,7 +33,7 @@ func TestSensitiveReadsAreRecorded(t *testing.T) {
 	t.Parallel()
 	sensitive := map[string]bool{
 		"/v1/users/{id}/sessions": true, "/v1/audit/activity/{user}": true, "/v1/audit/compliance/reports/{report}": true,
-		"/v1/permissions/effective": true, "/v1/stacks/{id}/state": true,
+		"/v1/permissions/effective": true,
 	}
 	not := map[string]string{
 		"/v1/audit/exports":                       "metadata",
@@ -44,6 +44,7 @@ func TestSensitiveReadsAreRecorded(t *testing.T) {
 		"/v1/audit/archive/segments/{id}/records": "records audit.segment.searched itself",
 		"/v1/audit/archive/segments/{id}/content": "records audit.segment.downloaded itself",
 		"/v1/audit/archive/target":                "settings without the secret",
+		"/v1/stacks/{id}/state":                   "records deployment.stack.exported itself",
 		"/v1/audit/keys":                          "public keys",
 		"/v1/audit/compliance":                    "counts; the reports are recorded",
 		"/v1/sessions":                            "one's own",

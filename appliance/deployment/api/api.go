@@ -38,7 +38,7 @@ func stacks(a *web.API, h handlers) {
 	web.Handle(a, web.Route{Method: http.MethodDelete, Path: "/v1/stacks/{id}", Tag: tag,
 		Summary: "Delete a stack that has no resources", Permission: deployment.DeleteStack}, h.deleteStack)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/stacks/{id}/state", Tag: tag,
-		Summary: "Download a stack's state", Permission: deployment.ExportStack, Sensitive: true,
+		Summary: "Download a stack's state", Permission: deployment.ExportStack,
 		Description: "As `pulumi stack export` gives it. Secrets in it are encrypted."}, h.state)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/stacks/{id}/deployments", Tag: tag,
 		Summary: "List a stack's deployments, newest first", Permission: deployment.ReadStack}, h.history)
