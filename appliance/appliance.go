@@ -67,6 +67,7 @@ type Appliance struct {
 	core      atomic.Pointer[Core]
 	metrics   *metrics.Metrics
 	recent    *doctor.Recent
+	early     setupTrail
 
 	running running
 	bootMu  sync.Mutex

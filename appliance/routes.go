@@ -14,6 +14,7 @@ import (
 	deploymentapi "nimbus/appliance/deployment/api"
 	doctorapi "nimbus/appliance/doctor/api"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/graph"
 	"nimbus/appliance/id"
 	identityapi "nimbus/appliance/identity/api"
 	notificationapi "nimbus/appliance/notification/api"
@@ -79,7 +80,9 @@ func (a *Appliance) serveSetup(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, r, fault.New(fault.NotFound, "The first run is over."))
 		return
 	}
-	(*h).ServeHTTP(w, r)
+	web.Chain(*h, web.Recorded(setupKind, web.Trail{
+		Takes: func(context.Context) error { return nil }, Record: a.recordSetup,
+	})).ServeHTTP(w, r)
 }
 
 func (a *Appliance) serveAPIOrWait(w http.ResponseWriter, r *http.Request) {
@@ -150,14 +153,18 @@ func (a *Appliance) serveAPI(c *Core) error {
 	c.api = a.newAPI(c)
 	authenticate := c.authenticate()
 	rest := web.Chain(c.api, c.api.Recorded(auditapi.Trail(c.Audit)), c.api.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
-	directories := identityapi.SCIM(c.Identity)
-	queries := web.Chain(c.Graph, web.SameOrigin, web.Authenticated(authenticate))
+	trail := auditapi.Trail(c.Audit)
+	directories := web.Chain(identityapi.SCIM(c.Identity), web.Recorded(identityapi.SCIMKind, trail))
+	subscriptions := web.Chain(c.Graph, web.SameOrigin, web.Authenticated(authenticate))
+	queries := web.Chain(subscriptions, web.Recorded(graph.Kind, trail))
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/socket.io/"):
 			c.Realtime.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			rest.ServeHTTP(w, r)
+		case r.URL.Path == "/graphql" && r.Header.Get("Upgrade") != "":
+			subscriptions.ServeHTTP(w, r)
 		case r.URL.Path == "/graphql":
 			queries.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/scim/v2/"):

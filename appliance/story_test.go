@@ -201,6 +201,43 @@ func TestStory(t *testing.T) {
 		t.Errorf("%d guests are left", n)
 	}
 	s.verifyChain()
+	s.verifyTrail()
+}
+
+// verifyTrail looks that each step of each run is recorded with who asked for
+// it, the decisions with who made them, and the tasks in Proxmox with their UPIDs.
+func (s *story) verifyTrail() {
+	s.t.Helper()
+	var found struct {
+		Items []struct {
+			Event   string
+			Actor   struct{ Kind, Name string }
+			Details map[string]any
+		}
+	}
+	admin := s.SignIn(s.t, "ada@example.com", s.Tenant)
+	admin.Do(http.MethodGet, "/v1/audit/records?limit=200&event=deployment.run&event=provider.task&event=approval", nil, http.StatusOK, &found)
+	by, tasks := map[string]int{}, 0
+	for _, r := range found.Items {
+		by[r.Event+" by "+r.Actor.Name]++
+		if r.Actor.Kind != "user" {
+			s.t.Errorf("%s is by %+v: nobody knows for whom", r.Event, r.Actor)
+		}
+		if strings.HasPrefix(r.Event, "provider.task.") {
+			tasks++
+			if upid, _ := r.Details["upid"].(string); !strings.HasPrefix(upid, "UPID:") {
+				s.t.Errorf("%s without a UPID: %v", r.Event, r.Details)
+			}
+		}
+	}
+	for _, step := range []string{"requested", "previewed", "executed", "succeeded"} {
+		if by["deployment.run."+step+" by Dora Deployer"] < 3 {
+			s.t.Errorf("%s: %v", step, by)
+		}
+	}
+	if tasks < 3 {
+		s.t.Errorf("%d tasks are recorded: %v", tasks, by)
+	}
 }
 
 func (s *story) verifyChain() {

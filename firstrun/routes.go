@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/web"
@@ -28,6 +29,9 @@ func (s *Setup) Guard(next http.Handler) http.Handler {
 		if err != nil {
 			web.Fail(w, r, err)
 			return
+		}
+		if claimed {
+			web.Identified(r.Context(), actor.Actor{Kind: actor.Setup, Name: "setup", Address: web.Address(r), RequestID: web.RequestID(r.Context())})
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimedKey{}, claimed)))

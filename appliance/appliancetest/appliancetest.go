@@ -85,7 +85,13 @@ func (w testWriter) Write(p []byte) (int, error) {
 // administrator. It stops when the test ends.
 func Start(t testing.TB) *Appliance {
 	t.Helper()
-	a := appliance.New(appliance.Config{DataDir: Dir(t), Listen: "127.0.0.1:0", Version: "test", Logger: Logger(t), Unsafe: true})
+	return StartWith(t, Logger(t))
+}
+
+// StartWith is Start with a logger of the test's.
+func StartWith(t testing.TB, logger *slog.Logger) *Appliance {
+	t.Helper()
+	a := appliance.New(appliance.Config{DataDir: Dir(t), Listen: "127.0.0.1:0", Version: "test", Logger: logger, Unsafe: true})
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background()); err != nil {
 			t.Errorf("stop: %v", err)

@@ -79,7 +79,7 @@ func (w *watch) at(when time.Time, a actor.Actor, tenant id.ID, e Entry) {
 	r.Time = when.UTC()
 	body, err := json.Marshal(r)
 	must(w.t, err)
-	must(w.t, w.in(w.t.Context(), tenant, func(ctx context.Context) error { return w.store.insert(ctx, []line{{r.ID, r.Event, body}}) }))
+	must(w.t, w.in(w.t.Context(), tenant, func(ctx context.Context) error { return w.store.insert(ctx, []line{{r.ID, r.Event, body}}, nil) }))
 }
 
 func (w *watch) signIn(when time.Time, a actor.Actor) {

@@ -8,6 +8,8 @@ var _ = Declare(
 	EventType{Code: "audit.export.downloaded", Priority: Warning, Description: "recorded before the first byte"},
 	EventType{Code: "audit.export.deleted", Priority: Notice, Description: "stopped, or its file removed"},
 	EventType{Code: "audit.trail.stopped", Priority: Critical, Description: "the disk is nearly full, so nothing is changed until there is room; `details` says how much is free"},
+	EventType{Code: "audit.sealing.failed", Priority: Critical, Description: "records of a chain cannot be sealed; with the reason. They are kept, and sealed later"},
+	EventType{Code: "audit.sealing.recovered", Priority: Notice, Description: "they are sealed again; `details` says since when they were not"},
 	EventType{Code: "audit.trail.recovered", Priority: Critical, Description: "the trail takes records again; `details` says since when it did not and how many were refused"},
 	EventType{Code: "audit.verification.cancelled", Description: "somebody ended a verification before it was done"},
 	EventType{Code: "audit.checkpoint.requested", Description: "somebody had the head of a chain signed"},

@@ -58,7 +58,7 @@ func (c *chain) old(t testing.TB, n, days int, events ...string) {
 		}
 		lines[i] = line{id: r.ID, event: r.Event, body: body}
 	}
-	if err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error { return c.insert(ctx, c.tenant, lines...) }); err != nil {
+	if err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error { return c.insert(ctx, c.tenant, nil, lines...) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.seal(c.ctx, c.tenant); err != nil {
@@ -373,7 +373,7 @@ func TestPruningIsRefused(t *testing.T) {
 			change(details)
 			l, err := c.prepare(ctx, c.tenant, Entry{Event: PrunedEvent, Target: seg.target(), Details: details})
 			if err == nil {
-				err = c.insert(ctx, c.tenant, l)
+				err = c.store.insertNow(ctx, l)
 			}
 			return l.id, err
 		}
@@ -394,7 +394,7 @@ func TestPruningIsRefused(t *testing.T) {
 		}},
 		"another event": {record: func(ctx context.Context) (id.ID, error) {
 			l, err := c.prepare(ctx, c.tenant, Entry{Event: "test.thing.done", Target: seg.target(), Details: good()})
-			return l.id, errors.Join(err, c.insert(ctx, c.tenant, l))
+			return l.id, errors.Join(err, c.store.insertNow(ctx, l))
 		}},
 		"no segment":              {record: told(func(d map[string]any) { delete(d, "segment") })},
 		"a segment there is not":  {record: told(func(d map[string]any) { d["segment"] = id.New() })},

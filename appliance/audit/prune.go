@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -93,9 +94,10 @@ func (s *Service) pruneRanges(ctx context.Context, seg archived, ranges [][2]int
 	if err != nil {
 		return err
 	}
-	if err := s.insert(ctx, seg.Tenant, l); err != nil {
+	if err := s.store.insertNow(ctx, l); err != nil {
 		return err
 	}
+	db.OnCommit(ctx, func() { s.sealer.wake(seg.Tenant) })
 	n, err := s.store.prune(ctx, l.id)
 	if err == nil && n != total {
 		err = fault.New(fault.Internal, "Of %d records %d were deleted.", total, n)

@@ -87,22 +87,30 @@ func (m *masks) json(part string, v any) (json.RawMessage, error) {
 	if v == nil {
 		return nil, nil
 	}
+	tree, err := treeOf(v)
+	if err != nil || tree == nil {
+		return nil, err
+	}
+	clean := appendTree(nil, m.tree(part, tree))
+	if len(clean) <= maxJSON {
+		return clean, nil
+	}
+	sum := sha256.Sum256(clean)
+	return json.Marshal(map[string]any{"truncated": true, "bytes": len(clean), "sha256": hex.EncodeToString(sum[:])})
+}
+
+// treeOf is what the JSON of v decodes to, with numbers as they are written.
+func treeOf(v any) (tree any, err error) {
+	if tree, ok := plainTree(v); ok {
+		return tree, nil
+	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	var tree any
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	if err := d.Decode(&tree); err != nil || tree == nil {
-		return nil, err
-	}
-	clean, err := json.Marshal(m.tree(part, tree))
-	if err != nil || len(clean) <= maxJSON {
-		return clean, err
-	}
-	sum := sha256.Sum256(clean)
-	return json.Marshal(map[string]any{"truncated": true, "bytes": len(clean), "sha256": hex.EncodeToString(sum[:])})
+	return tree, d.Decode(&tree)
 }
 
 func (m *masks) tree(path string, v any) any {

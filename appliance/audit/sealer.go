@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
 
@@ -30,11 +32,19 @@ type sealer struct {
 	dirty  map[id.ID]struct{}
 	cancel context.CancelFunc
 	done   chan struct{}
-	failed error
+	failed map[id.ID]*unsealed // chains that cannot be sealed
+	gone   error               // why the chains cannot be listed
+}
+
+// unsealed is since when a chain cannot be sealed, and why.
+type unsealed struct {
+	since time.Time
+	why   error
+	told  bool // in the provider's chain
 }
 
 func newSealer(s *Service) *sealer {
-	return &sealer{service: s, signal: make(chan struct{}, 1), dirty: map[id.ID]struct{}{}}
+	return &sealer{service: s, signal: make(chan struct{}, 1), dirty: map[id.ID]struct{}{}, failed: map[id.ID]*unsealed{}}
 }
 
 // Start begins sealing and looks at every chain first.
@@ -68,7 +78,10 @@ func (s *Service) Ready(ctx context.Context) error {
 	}
 	s.sealer.mu.Lock()
 	defer s.sealer.mu.Unlock()
-	return s.sealer.failed
+	for _, u := range s.sealer.failed {
+		return u.why
+	}
+	return s.sealer.gone
 }
 
 // Stop seals what is committed and ends the sealer.
@@ -117,7 +130,9 @@ func (l *sealer) run(ctx context.Context) {
 func (l *sealer) all(ctx context.Context) {
 	_ = l.service.roomLeft(ctx)
 	tenants, err := l.service.DB.Tenants(ctx)
-	l.note(err)
+	l.mu.Lock()
+	l.gone = err
+	l.mu.Unlock()
 	l.wake(id.ID{})
 	for _, t := range tenants {
 		if !l.service.IsRoot(t) {
@@ -136,9 +151,13 @@ func (l *sealer) round(ctx context.Context) {
 	for tenant := range dirty {
 		err := l.service.seal(ctx, tenant)
 		if err != nil && l.purged(ctx, tenant) {
-			continue
+			err = nil
+			l.mu.Lock()
+			delete(l.failed, tenant)
+			l.mu.Unlock()
+		} else {
+			l.note(ctx, tenant, err)
 		}
-		l.note(err)
 		if err != nil && ctx.Err() == nil {
 			l.service.Logger.Error("audit chain could not be sealed", "chain", chainName(tenant), "error", err)
 			l.mu.Lock()
@@ -154,10 +173,41 @@ func (l *sealer) purged(ctx context.Context, tenant id.ID) bool {
 	return err == nil && !tenant.IsZero() && !slices.Contains(tenants, tenant)
 }
 
-func (l *sealer) note(err error) {
+// note remembers how sealing a chain ended, and records in the provider's
+// chain that it fails, as soon as that is possible, and that it does no more.
+func (l *sealer) note(ctx context.Context, tenant id.ID, err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failed = err
+	u := l.failed[tenant]
+	switch {
+	case err == nil && u == nil, ctx.Err() != nil:
+		l.mu.Unlock()
+		return
+	case err == nil:
+		delete(l.failed, tenant)
+	case u == nil:
+		u = &unsealed{since: time.Now().UTC()}
+		l.failed[tenant] = u
+	}
+	if err != nil {
+		u.why = err
+	}
+	told := u.told
+	l.mu.Unlock()
+	if !told {
+		u.told = l.tell(ctx, "audit.sealing.failed", Critical, tenant, u)
+	}
+	if err == nil {
+		l.tell(ctx, "audit.sealing.recovered", Notice, tenant, u)
+	}
+}
+
+func (l *sealer) tell(ctx context.Context, code string, priority Priority, tenant id.ID, u *unsealed) bool {
+	e := Entry{Event: code, Priority: priority, Target: Target{Kind: "chain", Name: chainName(tenant)}, Reason: fault.Message(u.why),
+		Details: map[string]any{"since": u.since, "cause": u.why.Error()}}
+	if code == "audit.sealing.failed" {
+		e.Outcome = Failure
+	}
+	return l.service.RecordAlone(actor.AsSystem(ctx, "audit", id.ID{}), id.ID{}, e) == nil
 }
 
 // seal links all committed records of a chain.

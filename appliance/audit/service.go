@@ -91,7 +91,9 @@ func New(cfg Config) *Service {
 
 // Record writes e in the transaction of the context, on behalf of the
 // context's actor. It goes to the chain of the transaction's tenant, or to the
-// provider's. Without an actor or a transaction it fails, and so must the change.
+// provider's. It is sent together with the commit: when it cannot be written
+// the commit fails, and nothing of the change remains. Without an actor or a
+// transaction Record itself fails, and so must the change.
 func (s *Service) Record(ctx context.Context, e Entry) error {
 	tenant, ok := db.Scope(ctx)
 	if !ok {
@@ -104,11 +106,14 @@ func (s *Service) Record(ctx context.Context, e Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := s.insert(ctx, tenant, l); err != nil {
+	return s.insert(ctx, tenant, s.noteFailure, l)
+}
+
+// noteFailure counts a record that its transaction could not write.
+func (s *Service) noteFailure(err error) {
+	if err != nil {
 		s.noteAppend(err, 1)
-		return err
 	}
-	return nil
 }
 
 // RecordAlone writes e in a transaction of its own, together with those of

@@ -22,18 +22,28 @@ var Migrations embed.FS
 
 type store struct{}
 
-func (store) insert(ctx context.Context, lines []line) error {
+// insert writes records at the end of the transaction; then hears how it went.
+func (store) insert(ctx context.Context, lines []line, then func(error)) error {
+	sql, args := insertion(lines)
+	return db.AtCommit(ctx, then, sql, args...)
+}
+
+// insertNow writes records that the rest of the transaction reads.
+func (store) insertNow(ctx context.Context, lines ...line) error {
+	sql, args := insertion(lines)
+	_, err := db.Tx(ctx).Exec(ctx, sql, args...)
+	return err
+}
+
+func insertion(lines []line) (sql string, args []any) {
 	if len(lines) == 1 {
-		_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record (id, event, body) values ($1, $2, $3)`, lines[0].id, lines[0].event, lines[0].body)
-		return err
+		return `insert into audit_record (id, event, body) values ($1, $2, $3)`, []any{lines[0].id, lines[0].event, lines[0].body}
 	}
 	ids, events, bodies := make([]pgtype.UUID, len(lines)), make([]string, len(lines)), make([][]byte, len(lines))
 	for i, l := range lines {
 		ids[i], events[i], bodies[i] = pgtype.UUID{Bytes: l.id, Valid: true}, l.event, l.body
 	}
-	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_record (id, event, body) select * from unnest($1::uuid[], $2::text[], $3::bytea[])`,
-		ids, events, bodies)
-	return err
+	return `insert into audit_record (id, event, body) select * from unnest($1::uuid[], $2::text[], $3::bytea[])`, []any{ids, events, bodies}
 }
 
 // last is the newest sequence number of the chain; 0 when it is empty.

@@ -65,7 +65,7 @@ func recordMany(t testing.TB, s *Service, ctx context.Context, n int) {
 			t.Fatal(err)
 		}
 	}
-	err := s.in(ctx, id.ID{}, func(ctx context.Context) error { return s.insert(ctx, id.ID{}, lines...) })
+	err := s.in(ctx, id.ID{}, func(ctx context.Context) error { return s.insert(ctx, id.ID{}, nil, lines...) })
 	if err != nil {
 		t.Fatal(err)
 	}

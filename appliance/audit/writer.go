@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -146,7 +145,7 @@ func (w *writer) insert(tenant id.ID, group []*waiting) error {
 		lines[i] = caller.line
 	}
 	err := w.service.in(ctx, tenant, func(ctx context.Context) error {
-		return w.service.insert(ctx, tenant, lines...)
+		return w.service.insert(ctx, tenant, nil, lines...)
 	})
 	if err != nil && ctx.Err() != nil {
 		err = fault.Wrap(fault.Unavailable, err, "The audit trail did not confirm the record in time.")
@@ -170,13 +169,15 @@ func (s *Service) prepare(ctx context.Context, tenant id.ID, e Entry) (line, err
 	if err != nil {
 		return line{}, err
 	}
-	body, err := json.Marshal(r)
+	body, err := r.encode()
 	return line{id: r.ID, event: bound(r.Event), body: body}, err
 }
 
-// insert writes records in the transaction of the context.
-func (s *Service) insert(ctx context.Context, tenant id.ID, lines ...line) error {
-	if err := s.store.insert(ctx, lines); err != nil {
+// insert writes records in the transaction of the context, together with its
+// commit: when that is not possible nothing of the transaction remains. then
+// hears how it went.
+func (s *Service) insert(ctx context.Context, tenant id.ID, then func(error), lines ...line) error {
+	if err := s.store.insert(ctx, lines, then); err != nil {
 		return db.Fault(err)
 	}
 	db.OnCommit(ctx, func() { s.sealer.wake(tenant) })

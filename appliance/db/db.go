@@ -196,14 +196,18 @@ type scope struct {
 
 // use takes the scope for the rest of the transaction.
 func (s scope) use() string {
-	return fmt.Sprintf(`set local role %s; set local search_path = %s, pg_temp`,
-		pgx.Identifier{s.role}.Sanitize(), pgx.Identifier{s.schema}.Sanitize())
+	return fmt.Sprintf(`set local role %s; set local search_path = %s`,
+		pgx.Identifier{s.role}.Sanitize(), s.path())
 }
+
+// path is the search path.
+func (s scope) path() string { return pgx.Identifier{s.schema}.Sanitize() + ", pg_temp" }
 
 type transaction struct {
 	tx    pgx.Tx
 	scope scope
 	state *state
+	last  []statement // wait for the end of the scope
 }
 
 // state is what the nested scopes of one transaction share.
@@ -211,6 +215,7 @@ type state struct {
 	lease    *lease
 	onCommit []func()
 	failed   error
+	ended    bool // committed
 }
 
 func (d *DB) run(ctx context.Context, s scope, fn func(ctx context.Context) error) error {
@@ -254,11 +259,10 @@ func (t *transaction) commit(ctx context.Context) error {
 	if t.state.failed != nil {
 		return t.state.failed
 	}
-	err := t.tx.Commit(ctx)
-	t.state.lease.release()
-	if err != nil {
+	if err := t.end(ctx); err != nil {
 		return Fault(err)
 	}
+	t.state.lease.release()
 	for _, after := range t.state.onCommit {
 		after()
 	}
@@ -268,6 +272,9 @@ func (t *transaction) commit(ctx context.Context) error {
 // rollback ends the transaction even when the caller's context is over; after
 // a commit it does nothing.
 func (t *transaction) rollback(ctx context.Context) {
+	if t.state.ended {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_ = t.tx.Rollback(ctx)
@@ -293,7 +300,7 @@ func (t *transaction) nested(ctx context.Context, s scope, fn func(ctx context.C
 	inner := &transaction{tx: t.tx, scope: s, state: t.state}
 	err := fn(context.WithValue(ctx, txKey{}, inner))
 	if err == nil {
-		err = t.take(ctx, t.scope)
+		err = inner.leave(ctx, t.scope)
 	}
 	if err != nil {
 		t.state.failed = Fault(err)

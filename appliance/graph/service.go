@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +17,9 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
@@ -99,6 +102,32 @@ func (g *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Kind is how a request is recorded: always, and none is refused while the
+// trail takes no records, because queries only read.
+func Kind(*http.Request) web.Kind {
+	return web.Kind{Route: "/graphql", Always: true, Reads: true}
+}
+
+// operation says what a query asks for: its type, its name and its fields at
+// the top, never an argument or a variable.
+func operation(query string) string {
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: query}, maxTokens)
+	if err != nil || len(doc.Operations) == 0 {
+		return ""
+	}
+	words := []string{}
+	for _, o := range doc.Operations {
+		words = append(words, string(o.Operation), o.Name)
+		for _, s := range o.SelectionSet {
+			if f, ok := s.(*ast.Field); ok {
+				words = append(words, f.Name)
+			}
+		}
+	}
+	text := strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+	return text[:min(len(text), 200)]
+}
+
 func (g *Service) post(w http.ResponseWriter, r *http.Request) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		web.Fail(w, r, fault.New(fault.Invalid, "Send the query as application/json."))
@@ -120,6 +149,7 @@ func (g *Service) post(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(graphql.Response{Errors: gqlerror.List{refused}})
 		return
 	}
+	web.Operation(r.Context(), operation(in.Query))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	g.server.ServeHTTP(w, r)
 }

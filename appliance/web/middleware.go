@@ -169,7 +169,7 @@ func Authenticated(find Authenticate) Middleware {
 			}
 			if ok {
 				a.Address, a.RequestID, a.TraceID = Address(r), RequestID(r.Context()), TraceID(r.Context())
-				identified(r.Context(), a)
+				Identified(r.Context(), a)
 				r = r.WithContext(actor.With(r.Context(), a))
 			}
 			next.ServeHTTP(w, r)

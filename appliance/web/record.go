@@ -17,6 +17,9 @@ type Call struct {
 	Status    int
 	Duration  time.Duration
 	Sensitive bool
+	// Operation is the name of what was asked for at an address that serves
+	// many things, as GraphQL does.
+	Operation string
 	// Actor is who asked.
 	Actor actor.Actor
 }
@@ -44,12 +47,22 @@ type Trail struct {
 // While the trail takes no records nothing is changed and nothing sensitive is
 // read: those calls are answered with 503 before they reach their handler. Other
 // reads go on. It belongs outside Authenticated.
-func (a *API) Recorded(trail Trail) Middleware {
+func (a *API) Recorded(trail Trail) Middleware { return Recorded(a.kindOf, trail) }
+
+// Kind says how a request is recorded.
+type Kind struct {
+	Route     string // template
+	Sensitive bool
+	Always    bool // recorded, but not refused while the trail takes no records
+	Reads     bool // changes nothing, whatever its method
+}
+
+// Recorded is API.Recorded for addresses that are not in a table of routes.
+func Recorded(kindOf func(*http.Request) Kind, trail Trail) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c := &recording{ResponseWriter: w, request: r, trail: trail, start: time.Now()}
-			c.Method = r.Method
-			c.Route, c.Sensitive = a.routeOf(r)
+			c := &recording{ResponseWriter: w, request: r, trail: trail, start: time.Now(), kind: kindOf(r)}
+			c.Method, c.Route, c.Sensitive = r.Method, c.kind.Route, c.kind.Sensitive
 			if c.gated() {
 				if err := trail.Takes(r.Context()); err != nil {
 					Fail(w, r, err)
@@ -67,15 +80,15 @@ func (a *API) Recorded(trail Trail) Middleware {
 	}
 }
 
-// routeOf is the template of the route that serves a request.
-func (a *API) routeOf(r *http.Request) (template string, sensitive bool) {
+// kindOf is that of the route which serves a request.
+func (a *API) kindOf(r *http.Request) Kind {
 	_, pattern := a.mux.Handler(r)
 	for _, route := range a.routes {
 		if route.Method+" "+route.Path == pattern {
-			return route.Path, route.Sensitive
+			return Kind{Route: route.Path, Sensitive: route.Sensitive}
 		}
 	}
-	return "unknown", false
+	return Kind{Route: "unknown"}
 }
 
 // recording is a request under way, and the writer that records it.
@@ -83,6 +96,7 @@ type recording struct {
 	http.ResponseWriter
 	Call
 
+	kind     Kind
 	request  *http.Request
 	trail    Trail
 	start    time.Time
@@ -91,10 +105,17 @@ type recording struct {
 }
 
 // gated calls do not happen when they cannot be recorded.
-func (c *recording) gated() bool { return c.Changes() || c.Sensitive }
+func (c *recording) gated() bool { return c.Changes() && !c.kind.Reads || c.Sensitive }
 
-// identified keeps who asked, for the record.
-func identified(ctx context.Context, a actor.Actor) {
+// Operation keeps what was asked for, for the record.
+func Operation(ctx context.Context, name string) {
+	if c, ok := ctx.Value(callKey).(*recording); ok {
+		c.Operation = name
+	}
+}
+
+// Identified keeps who asked, for the record; Authenticated does it by itself.
+func Identified(ctx context.Context, a actor.Actor) {
 	if c, ok := ctx.Value(callKey).(*recording); ok {
 		c.Actor = a
 	}
@@ -108,7 +129,7 @@ func (c *recording) WriteHeader(status int) {
 		return
 	}
 	c.answered, c.Status, c.Duration = true, status, time.Since(c.start)
-	if c.Actor.Kind != "" && (c.gated() || c.Refused()) {
+	if c.Actor.Kind != "" && (c.gated() || c.kind.Always || c.Refused()) {
 		ctx := context.WithoutCancel(c.request.Context())
 		if err := c.trail.Record(ctx, c.Call); err != nil && c.gated() && !c.Refused() {
 			c.silent = true

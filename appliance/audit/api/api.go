@@ -98,10 +98,11 @@ type getInput struct {
 // whole is a record with what proves it.
 type whole struct {
 	record
-	Body   *string `json:"body" doc:"As stored and hashed; null when only the leaf is left."`
-	Leaf   string  `json:"leaf" doc:"RFC 9162 leaf hash of the body, base64."`
-	Link   *string `json:"link" doc:"Of the chain, base64; null when only the leaf is left."`
-	Pruned bool    `json:"pruned" doc:"The record was archived and taken away; its leaf is left."`
+	Body    *string `json:"body" doc:"As stored and hashed; null when only the leaf is left."`
+	Leaf    string  `json:"leaf" doc:"RFC 9162 leaf hash of the body, base64."`
+	Link    *string `json:"link" doc:"Of the chain, base64; null when only the leaf is left."`
+	TraceID string  `json:"trace_id" doc:"W3C trace that the caller sent."`
+	Pruned  bool    `json:"pruned" doc:"The record was archived and taken away; its leaf is left."`
 }
 
 func (h handlers) get(ctx context.Context, in *getInput) (whole, error) {
@@ -109,7 +110,7 @@ func (h handlers) get(ctx context.Context, in *getInput) (whole, error) {
 	if err != nil {
 		return whole{}, err
 	}
-	w := whole{record: present(s), Leaf: base64.StdEncoding.EncodeToString(s.Leaf), Pruned: s.Pruned}
+	w := whole{record: present(s), Leaf: base64.StdEncoding.EncodeToString(s.Leaf), Pruned: s.Pruned, TraceID: s.Actor.TraceID}
 	if !s.Pruned {
 		body, link := string(s.Body), base64.StdEncoding.EncodeToString(s.Link)
 		w.Body, w.Link = &body, &link

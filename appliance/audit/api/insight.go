@@ -27,7 +27,7 @@ func registerInsight(a *web.API, h handlers) {
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/compliance", Tag: tag,
 		Summary: "Read the compliance dashboard", Description: "The last thirty days when no period is given.", Permission: audit.ReadReports}, h.compliance)
 	web.HandleDownload(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/compliance/reports/{report}", Tag: tag,
-		Summary: "Make a compliance report", Description: "The last part is a kind of report and its format, such as break-glass.html or failed-sign-ins.csv.", Permission: audit.ReadReports}, h.report)
+		Summary: "Make a compliance report", Description: "The last part is a kind of report and its format, such as break-glass.html or failed-sign-ins.csv.", Permission: audit.ReadReports, Sensitive: true}, h.report)
 	for verb, to := range map[string]struct {
 		state   audit.AnomalyState
 		summary string

@@ -19,7 +19,7 @@ func registerViews(a *web.API, h handlers) {
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/facets", Tag: tag,
 		Summary: "List the most frequent values of records", Permission: audit.ReadPermission}, h.facets)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/activity/{user}", Tag: tag,
-		Summary: "Read what somebody did", Permission: audit.ReadPermission}, h.activity)
+		Summary: "Read what somebody did", Permission: audit.ReadPermission, Sensitive: true}, h.activity)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/history/{kind}/{id}", Tag: tag,
 		Summary: "List the records about one resource, oldest first", Permission: audit.ReadPermission}, h.history)
 }

@@ -16,6 +16,9 @@ func SCIM(s *identity.Service) http.Handler {
 	return scim.NewHandler(scim.Config{Directory: s.Directory(), Authenticate: s.AuthenticateSCIM, URL: s.URL, Logger: s.Logger})
 }
 
+// SCIMKind is how a request of a directory is recorded.
+func SCIMKind(r *http.Request) web.Kind { return scim.Kind(r) }
+
 // RegisterSCIM declares the routes that manage SCIM tokens.
 func RegisterSCIM(a *web.API, s *identity.Service) {
 	const tag = "SCIM"

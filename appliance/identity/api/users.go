@@ -22,7 +22,7 @@ func registerUsers(a *web.API, h handlers) {
 		Summary: "Take a user out of your tenant", Permission: identity.DeleteUser,
 		Description: "The account goes when this was its last tenant."}, h.deleteUser)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/users/{id}/sessions", Tag: tag,
-		Summary: "List the sessions of a user", Permission: identity.ReadSession}, h.userSessions)
+		Summary: "List the sessions of a user", Permission: identity.ReadSession, Sensitive: true}, h.userSessions)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users/{id}/sessions/end", Tag: tag,
 		Summary: "End the sessions of a user", Permission: identity.EndSession, Status: http.StatusNoContent}, h.endUserSessions)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/users/{id}/password-reset", Tag: tag,

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/web"
 )
 
@@ -108,7 +109,31 @@ func (h *handler) authenticate(r *http.Request) (context.Context, error) {
 		_ = h.limit.take("address " + address)
 		return nil, err
 	}
+	if who, ok := actor.From(ctx); ok {
+		web.Identified(r.Context(), who)
+	}
 	return ctx, h.limit.take("token " + token)
+}
+
+// Kind is how a request is recorded: by its endpoint, without ids.
+func Kind(r *http.Request) web.Kind {
+	path := strings.Trim(strings.TrimPrefix(r.URL.Path, Prefix), "/")
+	first, rest, nested := strings.Cut(path, "/")
+	reads := path == ".search" || rest == ".search"
+	switch first {
+	case "Users", "Groups":
+		path = first
+		if reads {
+			path += "/.search"
+		} else if nested {
+			path += "/{id}"
+		}
+	case "Bulk", ".search", "Me", "ServiceProviderConfig", "ResourceTypes", "Schemas":
+		path = first
+	default:
+		path = "unknown"
+	}
+	return web.Kind{Route: Prefix + "/" + path, Reads: reads}
 }
 
 // route finds what the path and method ask for.

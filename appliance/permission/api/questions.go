@@ -17,7 +17,7 @@ func registerQuestions(a *web.API, h handlers) {
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/permissions/explain", Tag: tag,
 		Summary: "Tell whether somebody may do something, and why", Permission: web.SignedIn, Description: others}, h.explain)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/permissions/effective", Tag: tag,
-		Summary: "List what somebody holds and where they have it from", Permission: web.SignedIn, Description: others}, h.effective)
+		Summary: "List what somebody holds and where they have it from", Permission: web.SignedIn, Sensitive: true, Description: others}, h.effective)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/permissions/holders", Tag: tag,
 		Summary: "List who may do something", Permission: permission.ExplainAny}, h.holders)
 	web.Handle(a, web.Route{Method: http.MethodPost, Path: "/v1/permissions/simulate", Tag: tag,
