@@ -28,6 +28,7 @@ var inner = map[string]string{
 	"audit/ledger":                               "",
 	"audit/siem":                                 "",
 	"breakglass/hsm":                             "breakglass",
+	"doctor/certificate":                         "doctor",
 	"doctor/metrics":                             "",
 	"db/transfer":                                "db",
 	"identity/oidc":                              "",
