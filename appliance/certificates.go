@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 
+	"nimbus/appliance/audit"
 	"nimbus/appliance/doctor/certificate"
 	"nimbus/appliance/web"
 )
@@ -24,7 +25,8 @@ func (a *Appliance) newCertificate(c *Core) *certificate.Service {
 		},
 		Save: func(ctx context.Context, s certificate.State) error { return a.front.Put(ctx, certificateKey, s) },
 		Seal: a.SealLocal, Open: a.OpenLocal, Outbound: &web.Outbound{Allowed: a.outboundRanges},
-		Audit: c.Audit, Authorise: c.atProvider, Logger: a.cfg.Logger, Version: a.cfg.Version,
+		Record:    func(ctx context.Context, e audit.Entry) error { return c.Audit.RecordAlone(ctx, rootless, e) },
+		Authorise: c.atProvider, Logger: a.cfg.Logger, Version: a.cfg.Version,
 	})
 }
 

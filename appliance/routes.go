@@ -113,6 +113,8 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)
 	doctorapi.Register(api, c.Doctor)
+	doctorapi.RegisterCertificate(api, c.Certificate)
+	a.registerAddress(api, c)
 	a.registerOutbound(api, c)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},

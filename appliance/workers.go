@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/audit"
 	"nimbus/appliance/deployment"
+	"nimbus/appliance/doctor/certificate"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/tenancy"
@@ -51,6 +52,7 @@ func register(r worker.Registry, c *Core) {
 	provider.Register(r, c.Provider)
 	deployment.Register(r, c.Deployments)
 	identity.RegisterFederation(r, c.Federation)
+	certificate.Register(r, c.Certificate)
 }
 
 // Ready is nil while workflows and activities are picked up.

@@ -17,7 +17,6 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
-	"nimbus/appliance/id"
 	"nimbus/appliance/web"
 )
 
@@ -42,10 +41,11 @@ type Config struct {
 	// Seal and Open keep the account's key out of copies of the local store.
 	Seal, Open func(ctx context.Context, purpose string, data []byte) ([]byte, error)
 	Outbound   *web.Outbound
-	Audit      *audit.Service
-	Authorise  actor.Check
-	Logger     *slog.Logger
-	Version    string
+	// Record writes into the provider's audit chain.
+	Record    func(ctx context.Context, e audit.Entry) error
+	Authorise actor.Check
+	Logger    *slog.Logger
+	Version   string
 }
 
 // State is what is kept beside the certificate itself.
@@ -270,5 +270,5 @@ func (s *Service) record(ctx context.Context, event string, before, after Info, 
 	} else {
 		e.After = after
 	}
-	return s.Audit.RecordAlone(ctx, id.ID{}, e)
+	return s.Record(ctx, e)
 }
