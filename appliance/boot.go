@@ -334,7 +334,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	c.Provider = providers
 	for _, p := range []subsystem{
 		{"checkpoints", c.Audit.Checkpoints()},
-		{"audit", c.Audit}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
+		{"audit", c.Audit}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c, a.tracer)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err

@@ -31,6 +31,7 @@ var inner = map[string]string{
 	"doctor/certificate":                         "doctor",
 	"doctor/metrics":                             "",
 	"db/transfer":                                "db",
+	"doctor/trace":                               "",
 	"identity/oidc":                              "",
 	"identity/oidc/oidctest":                     "",
 	"identity/oidc/oidctest/op":                  "identity/oidc/oidctest",

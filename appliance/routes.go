@@ -34,7 +34,7 @@ func (a *Appliance) handler() http.Handler {
 	mux.HandleFunc("/v1/setup", a.serveSetup)
 	mux.HandleFunc("/v1/setup/", a.serveSetup)
 	mux.HandleFunc("/", a.serveAPIOrWait)
-	return web.Chain(mux, web.Observe(a.observe), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
+	return web.Chain(mux, web.Observe(a.observe), a.tracer.HTTP(a.template), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
 }
 
 // readyz names every part and is 503 when one is down.

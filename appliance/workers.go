@@ -10,6 +10,7 @@ import (
 	"nimbus/appliance/audit"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/doctor/certificate"
+	"nimbus/appliance/doctor/trace"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/tenancy"
@@ -17,14 +18,15 @@ import (
 
 // workers polls Temporal for the workflows and activities of all domains.
 type workers struct {
-	core *Core
+	core   *Core
+	tracer *trace.Tracer
 
 	mu     sync.Mutex
 	worker worker.Worker
 	failed error
 }
 
-func newWorkers(c *Core) *workers { return &workers{core: c} }
+func newWorkers(c *Core, t *trace.Tracer) *workers { return &workers{core: c, tracer: t} }
 
 // Start begins to poll.
 func (w *workers) Start(context.Context) error {
@@ -34,7 +36,7 @@ func (w *workers) Start(context.Context) error {
 		return nil
 	}
 	w.worker = worker.New(w.core.client, provider.TaskQueue, worker.Options{
-		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2,
+		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2, Interceptors: w.tracer.Worker(),
 		OnFatalError: func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
