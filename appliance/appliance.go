@@ -24,6 +24,7 @@ import (
 	"nimbus/appliance/breakglass/hsm"
 	"nimbus/appliance/doctor"
 	"nimbus/appliance/doctor/metrics"
+	"nimbus/appliance/doctor/trace"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/provider/proxmox/pvesim"
 	"nimbus/appliance/secret"
@@ -68,6 +69,7 @@ type Appliance struct {
 	metrics   *metrics.Metrics
 	recent    *doctor.Recent
 	early     setupTrail
+	tracer    *trace.Tracer // nil without a collector
 
 	running running
 	bootMu  sync.Mutex
@@ -95,6 +97,9 @@ func (a *Appliance) Open(ctx context.Context) error {
 		return err
 	}
 	if err := a.openLocal(ctx); err != nil {
+		return err
+	}
+	if err := a.startTracing(ctx); err != nil {
 		return err
 	}
 	a.front.SetHandler(a.handler())
@@ -160,6 +165,9 @@ func (a *Appliance) Stop(ctx context.Context) error {
 	err := a.running.stop(ctx)
 	if c := a.core.Swap(nil); c != nil {
 		c.DB.Close()
+	}
+	if a.tracer.Stop(ctx) != nil {
+		a.cfg.Logger.Warn("the last spans did not reach the collector")
 	}
 	if a.front != nil {
 		err = errors.Join(err, a.front.Stop(ctx)) // also when it only had its store open

@@ -17,6 +17,7 @@ import (
 	"nimbus/appliance/db"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/doctor"
+	"nimbus/appliance/doctor/certificate"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/graph"
@@ -55,6 +56,7 @@ type Core struct {
 	Realtime     *realtime.Service
 	Graph        *graph.Service
 	Doctor       *doctor.Service
+	Certificate  *certificate.Service
 
 	// BackupState tells how backups are; nil where none are made.
 	BackupState func(context.Context) (doctor.BackupState, error)
@@ -326,13 +328,14 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	}
 	c.Realtime = a.newRealtime(c, providers)
 	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log})
+	c.Certificate = a.newCertificate(c)
 	if c.Doctor, err = a.newDoctor(c); err != nil {
 		return err
 	}
 	c.Provider = providers
 	for _, p := range []subsystem{
 		{"checkpoints", c.Audit.Checkpoints()},
-		{"audit", c.Audit}, {"vitals", a.newVitals(c)}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
+		{"audit", c.Audit}, {"vitals", a.newVitals(c)}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c, a.tracer)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err
@@ -349,6 +352,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	if err := tenancy.Schedule(ctx, client.ScheduleClient()); err != nil {
+		return err
+	}
+	if err := certificate.Schedule(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
 		return err
 	}
 	if err := c.Deployments.Resume(ctx); err != nil {

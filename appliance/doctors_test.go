@@ -29,7 +29,7 @@ func TestDoctorThroughTheDoor(t *testing.T) {
 	for _, r := range []struct{ method, path string }{
 		{http.MethodGet, "/v1/system/doctor"}, {http.MethodPost, "/v1/system/doctor/run"}, {http.MethodPost, "/v1/system/support-bundle"},
 		{http.MethodGet, "/v1/system/workflows"}, {http.MethodGet, "/v1/system/workflows/x"}, {http.MethodGet, "/v1/system/schedules"},
-		{http.MethodPost, "/v1/system/schedules/audit-checkpoint/pause"},
+		{http.MethodPost, "/v1/system/schedules/audit-checkpoint/pause"}, {http.MethodGet, "/v1/system/certificate"}, {http.MethodGet, "/v1/system/address"},
 	} {
 		tenant.Do(r.method, r.path, nil, http.StatusForbidden, nil)
 	}
@@ -54,6 +54,40 @@ func TestDoctorThroughTheDoor(t *testing.T) {
 	s.workflows(provider)
 	s.scrapes(t, provider)
 	s.overTheSocket(t)
+	s.moves(t, provider, tenant)
+}
+
+// moves changes name and address, and looks at the certificate.
+func (s *story) moves(t *testing.T, provider, tenant *appliancetest.Client) {
+	t.Helper()
+	to := map[string]any{"name": "Nimbus at home", "url": "https://Nimbus.home.arpa:8443/"}
+	tenant.Do(http.MethodPut, "/v1/system/address", to, http.StatusForbidden, nil)
+	s.passkey()
+	var before, checked, after appliance.Address
+	provider.Do(http.MethodGet, "/v1/system/address", nil, http.StatusOK, &before)
+	provider.Do(http.MethodPut, "/v1/system/address?check=true", to, http.StatusOK, &checked)
+	if said := strings.Join(checked.Warnings, " "); checked.Passkeys != 1 || !strings.Contains(said, "certificate") || !strings.Contains(said, "1 passkeys") || !strings.Contains(said, "providers") {
+		t.Errorf("%+v", checked)
+	}
+	var again appliance.Address
+	provider.Do(http.MethodGet, "/v1/system/address", nil, http.StatusOK, &again)
+	if again.URL != before.URL {
+		t.Errorf("asking changed the address to %s", again.URL)
+	}
+	provider.Do(http.MethodPut, "/v1/system/address", to, http.StatusOK, nil)
+	provider.Do(http.MethodGet, "/v1/system/address", nil, http.StatusOK, &after)
+	if after.URL != "https://nimbus.home.arpa:8443" || after.Name != "Nimbus at home" {
+		t.Errorf("%+v", after)
+	}
+	for _, bad := range []string{"http://x", "https://", "https://x/path", "https://u:p@x", "https://x?q=1", "nimbus"} {
+		provider.Do(http.MethodPut, "/v1/system/address", map[string]any{"name": "N", "url": bad}, http.StatusBadRequest, nil)
+	}
+	var shown struct{ Source, Fingerprint string }
+	provider.Do(http.MethodPut, "/v1/system/certificate", map[string]any{"source": "own", "certificate_pem": "x", "key_pem": "y"}, http.StatusBadRequest, nil)
+	provider.Do(http.MethodPut, "/v1/system/certificate", map[string]any{"source": "self-signed"}, http.StatusOK, &shown)
+	if shown.Source != "self-signed" || shown.Fingerprint != s.Front().Fingerprint() || s.Front().Certificate().VerifyHostname("nimbus.home.arpa") != nil {
+		t.Errorf("%+v", shown)
+	}
 }
 
 // schedules pauses, triggers and resumes one.

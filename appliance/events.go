@@ -10,5 +10,6 @@ var _ = audit.Declare(
 	audit.EventType{Code: "system.appliance.killed", Priority: audit.Warning, Description: "found at a start: the run before ended without a stop, by a crash, a kill or a loss of power"},
 	audit.EventType{Code: "system.disk.low", Priority: audit.Critical, Description: "the disk of the data directory has less than 1 GiB or 5 % left"},
 	audit.EventType{Code: "system.disk.recovered", Priority: audit.Notice, Description: "it has twice that again"},
+	audit.EventType{Code: "system.address.updated", Priority: audit.Warning, Description: "another name or address of the appliance"},
 	audit.EventType{Code: "system.outbound.updated", Priority: audit.Warning, Description: "which private addresses sign-in providers may have"},
 )

@@ -14,6 +14,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/doctor"
 	"nimbus/appliance/doctor/metrics"
+	"nimbus/appliance/doctor/trace"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/web"
 )
@@ -165,4 +166,13 @@ func (c *Core) countWorkflows(ctx context.Context) (map[string]int64, error) {
 		}
 	}
 	return all, nil
+}
+
+// startTracing sends spans when the environment names a collector.
+func (a *Appliance) startTracing(ctx context.Context) (err error) {
+	if !trace.Configured() {
+		return nil
+	}
+	a.tracer, err = trace.New(ctx, a.cfg.Version, a.cfg.Logger)
+	return err
 }

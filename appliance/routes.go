@@ -35,7 +35,7 @@ func (a *Appliance) handler() http.Handler {
 	mux.HandleFunc("/v1/setup", a.serveSetup)
 	mux.HandleFunc("/v1/setup/", a.serveSetup)
 	mux.HandleFunc("/", a.serveAPIOrWait)
-	return web.Chain(mux, web.Observe(a.observe), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
+	return web.Chain(mux, web.Observe(a.observe), a.tracer.HTTP(a.template), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
 }
 
 // readyz names every part and is 503 when one is down.
@@ -116,6 +116,8 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)
 	doctorapi.Register(api, c.Doctor)
+	doctorapi.RegisterCertificate(api, c.Certificate)
+	a.registerAddress(api, c)
 	a.registerOutbound(api, c)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},

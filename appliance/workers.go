@@ -9,6 +9,8 @@ import (
 
 	"nimbus/appliance/audit"
 	"nimbus/appliance/deployment"
+	"nimbus/appliance/doctor/certificate"
+	"nimbus/appliance/doctor/trace"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
 	"nimbus/appliance/tenancy"
@@ -16,14 +18,15 @@ import (
 
 // workers polls Temporal for the workflows and activities of all domains.
 type workers struct {
-	core *Core
+	core   *Core
+	tracer *trace.Tracer
 
 	mu     sync.Mutex
 	worker worker.Worker
 	failed error
 }
 
-func newWorkers(c *Core) *workers { return &workers{core: c} }
+func newWorkers(c *Core, t *trace.Tracer) *workers { return &workers{core: c, tracer: t} }
 
 // Start begins to poll.
 func (w *workers) Start(context.Context) error {
@@ -33,7 +36,7 @@ func (w *workers) Start(context.Context) error {
 		return nil
 	}
 	w.worker = worker.New(w.core.client, provider.TaskQueue, worker.Options{
-		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2,
+		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2, Interceptors: w.tracer.Worker(),
 		OnFatalError: func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -51,6 +54,7 @@ func register(r worker.Registry, c *Core) {
 	provider.Register(r, c.Provider)
 	deployment.Register(r, c.Deployments)
 	identity.RegisterFederation(r, c.Federation)
+	certificate.Register(r, c.Certificate)
 }
 
 // Ready is nil while workflows and activities are picked up.

@@ -198,3 +198,8 @@ func (store) knows(ctx context.Context, user id.ID, address string) (bool, error
 	err := db.Tx(ctx).QueryRow(ctx, `select exists (select from session where user_id = $1 and address = $2 and mfa)`, user, address).Scan(&yes)
 	return yes, err
 }
+
+func (store) countPasskeys(ctx context.Context) (n int, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from passkey`).Scan(&n)
+	return n, err
+}

@@ -31,8 +31,9 @@ const (
 
 // certificate is the one in use, kept in a file of the directory.
 type certificate struct {
-	dir     string
-	current atomic.Pointer[tls.Certificate]
+	dir        string
+	current    atomic.Pointer[tls.Certificate]
+	challenges Challenges
 }
 
 // load reads the certificate, or makes a self-signed one when there is none or
@@ -96,8 +97,9 @@ func (c *certificate) write(data []byte) error {
 
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"h2", "http/1.1"},
+		GetConfigForClient: c.challenges.config,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.current.Load(), nil
 		},
@@ -119,8 +121,8 @@ func (c *certificate) fingerprint() string {
 }
 
 // makeSelfSigned makes an ECDSA P-256 certificate for all names and addresses
-// of this machine.
-func makeSelfSigned() (certPEM, keyPEM []byte, err error) {
+// of this machine, and more.
+func makeSelfSigned(more ...string) (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -137,6 +139,13 @@ func makeSelfSigned() (certPEM, keyPEM []byte, err error) {
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		DNSNames:              names(host), IPAddresses: addresses(),
+	}
+	for _, name := range more {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else if name != "" {
+			template.DNSNames = append(template.DNSNames, name)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -123,7 +123,7 @@ func (s *Server) Start(context.Context) error {
 	}
 	s.listener = listener
 	s.server = s.newServer(console)
-	go s.serve(s.server, newSniffer(listener, s.cert.config()))
+	go s.serve(s.server, newSniffer(listener, s.cert.config(), s.cert.challenges.plain))
 	return nil
 }
 
@@ -229,4 +229,14 @@ func (s *Server) Certificate() *x509.Certificate {
 		return pair.Leaf
 	}
 	return nil
+}
+
+// SelfSign puts a new self-signed certificate into use that names this machine,
+// and more names or addresses.
+func (s *Server) SelfSign(names ...string) error {
+	certPEM, keyPEM, err := makeSelfSigned(names...)
+	if err != nil {
+		return err
+	}
+	return s.cert.set(certPEM, keyPEM)
 }

@@ -17,6 +17,7 @@ import (
 type sniffer struct {
 	net.Listener
 	tls   *tls.Config
+	plain func(path string) (answer string, ok bool) // what is answered without TLS
 	ready chan net.Conn
 	once  sync.Once
 	done  chan struct{}
@@ -29,8 +30,8 @@ const acceptPause = 50 * time.Millisecond
 // firstByteTimeout is how long a connection may wait before it says anything.
 const firstByteTimeout = 10 * time.Second
 
-func newSniffer(l net.Listener, config *tls.Config) *sniffer {
-	s := &sniffer{Listener: l, tls: config, ready: make(chan net.Conn), done: make(chan struct{})}
+func newSniffer(l net.Listener, config *tls.Config, plain func(string) (string, bool)) *sniffer {
+	s := &sniffer{Listener: l, tls: config, plain: plain, ready: make(chan net.Conn), done: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -77,7 +78,7 @@ func (s *sniffer) sort(conn net.Conn) {
 		return
 	}
 	if first[0] != recordHandshake {
-		answerPlain(peeked)
+		s.answerPlain(peeked)
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
@@ -96,11 +97,15 @@ type peekedConn struct {
 func (c *peekedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // answerPlain reads one request and says to use https.
-func answerPlain(c *peekedConn) {
+func (s *sniffer) answerPlain(c *peekedConn) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(firstByteTimeout))
 	r, err := http.ReadRequest(c.r)
 	if err != nil {
+		return
+	}
+	if answer, ok := s.plain(r.URL.Path); ok {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(answer), answer)
 		return
 	}
 	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") && validHost(r.Host) {
