@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/actor"
 	auditapi "nimbus/appliance/audit/api"
+	backupapi "nimbus/appliance/backup/api"
 	breakglassapi "nimbus/appliance/breakglass/api"
 	cmdbapi "nimbus/appliance/cmdb/api"
 	deploymentapi "nimbus/appliance/deployment/api"
@@ -113,6 +114,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	providerapi.Register(api, c.Provider)
 	deploymentapi.Register(api, c.Deployments)
 	doctorapi.Register(api, c.Doctor)
+	backupapi.Register(api, c.Backups)
 	a.registerOutbound(api, c)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},

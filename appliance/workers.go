@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"nimbus/appliance/audit"
+	"nimbus/appliance/backup"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/identity"
 	"nimbus/appliance/provider"
@@ -51,6 +52,7 @@ func register(r worker.Registry, c *Core) {
 	provider.Register(r, c.Provider)
 	deployment.Register(r, c.Deployments)
 	identity.RegisterFederation(r, c.Federation)
+	backup.Register(r, c.Backups)
 }
 
 // Ready is nil while workflows and activities are picked up.

@@ -84,6 +84,8 @@ type Backup struct {
 	Progress *Progress `json:"progress,omitempty"`
 	// By is who asked for it.
 	By string `json:"by,omitempty"`
+	// Workflow is the id of the workflow that makes it.
+	Workflow string `json:"workflow_id,omitempty"`
 }
 
 // Progress is how far something long is.
