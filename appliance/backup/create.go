@@ -183,7 +183,8 @@ func encrypt(plain []byte, to []age.Recipient) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(plain)
-	return out.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close()) // which writes the end
+	return out.Bytes(), err
 }
 
 // conclude notes how a backup ended. One that was not made leaves nothing in

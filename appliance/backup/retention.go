@@ -10,8 +10,10 @@ import (
 )
 
 // superfluous are the backups that a policy does not keep: of each of the last
-// days, weeks and months in which there was one, the newest stays. The newest of
-// all, the newest that was verified, and what is not done always stay.
+// days, weeks and months in which there was one, the newest stays. What somebody
+// asked for stays as many days as daily ones do, whatever else there is of its
+// day. The newest of all, the newest that was verified, and what is not done
+// always stay.
 func superfluous(all []Backup, k Keep, zone *time.Location) []Backup {
 	var made []Backup
 	for _, b := range all {
@@ -28,6 +30,11 @@ func superfluous(all []Backup, k Keep, zone *time.Location) []Backup {
 		if b.VerifiedAt != nil {
 			stays[b.ID] = true
 			break
+		}
+	}
+	for _, b := range made {
+		if b.Kind != Scheduled && b.StartedAt.After(made[0].StartedAt.AddDate(0, 0, -k.Daily)) {
+			stays[b.ID] = true
 		}
 	}
 	for _, rule := range []struct {

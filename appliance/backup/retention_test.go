@@ -15,7 +15,7 @@ func TestRetention(t *testing.T) {
 	days := map[id.ID]int{}
 	for day := range 400 {
 		for _, hour := range []int{0, 6} {
-			b := Backup{ID: id.New(), State: Done, StartedAt: noon.AddDate(0, 0, -day).Add(-time.Duration(hour) * time.Hour)}
+			b := Backup{ID: id.New(), Kind: Scheduled, State: Done, StartedAt: noon.AddDate(0, 0, -day).Add(-time.Duration(hour) * time.Hour)}
 			days[b.ID] = day
 			all = append(all, b)
 		}
@@ -34,6 +34,13 @@ func TestRetention(t *testing.T) {
 	want := []int{0, 1, 2, 3, 4, 5, 6, 11, 18, 26, 57, 87, 100, 118, 149, 179, 210, 240, 271, 299, 330}
 	if !slices.Equal(left, want) {
 		t.Errorf("kept are days %v, want %v", left, want)
+	}
+	asked := []Backup{{ID: id.New(), StartedAt: noon, State: Done, Kind: Scheduled}}
+	for _, hours := range []int{1, 2, 24 * 6, 24 * 8} {
+		asked = append(asked, Backup{ID: id.New(), Kind: Manual, State: Done, StartedAt: noon.Add(-time.Duration(hours) * time.Hour)})
+	}
+	if gone := superfluous(asked, Keep{Daily: 2}, time.UTC); len(gone) != 1 || gone[0].ID != asked[4].ID {
+		t.Errorf("of what was asked for %v is given up", gone)
 	}
 	if gone := superfluous(all[:1], Keep{Daily: 1}, time.UTC); len(gone) > 0 {
 		t.Errorf("the only backup is given up: %v", gone)
