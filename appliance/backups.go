@@ -63,6 +63,28 @@ func (a *Appliance) Restorer() backup.Restorer {
 // Restorer is that of a data directory on which nothing runs.
 func Restorer(cfg Config) backup.Restorer { return New(cfg).Restorer() }
 
+// Restore brings an appliance back onto a data directory on which nothing runs.
+// One that is not empty is refused with fault.Conflict, unless replace is set;
+// what was there is then kept beside.
+func Restore(ctx context.Context, cfg Config, q backup.Request, replace bool, report backup.Report) (backup.Proof, error) {
+	empty, err := backup.Empty(cfg.DataDir)
+	if err != nil {
+		return backup.Proof{}, err
+	}
+	if !empty && !replace {
+		return backup.Proof{}, fault.New(fault.Conflict, "The data directory %s is not empty. Name an empty one with --data-dir, or add --replace: what is there is kept in a folder beside.", cfg.DataDir)
+	}
+	a := New(cfg)
+	if err := a.takeDirectory(); err != nil {
+		return backup.Proof{}, err
+	}
+	proof, err := a.Restorer().Prepare(ctx, q, report)
+	if err == nil {
+		_, err = backup.Place(a.cfg.DataDir)
+	}
+	return proof, errors.Join(err, a.Stop(ctx))
+}
+
 // baseBackup copies the databases from the server that runs, be it ours or, on
 // the console, that of the appliance beside us.
 func (a *Appliance) baseBackup(ctx context.Context, emit backup.Emit) (backup.Base, error) {

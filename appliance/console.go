@@ -48,6 +48,7 @@ func Console(ctx context.Context, cfg Config) (c *Core, done func(), err error) 
 	}
 	signer, err := a.signer(ctx)
 	c.BreakGlass = a.newBreakGlass(c, signer)
+	c.Backups = a.newBackups(c)
 	return c, done, err
 }
 

@@ -262,6 +262,9 @@ func probe(ctx context.Context, t Target) error {
 
 // Run makes a backup from begin to end, for the console.
 func (s *Service) Run(ctx context.Context, kind Kind, verify bool, report Report) (Backup, error) {
+	if err := s.Check(ctx, Create); err != nil {
+		return Backup{}, err
+	}
 	backup := id.New()
 	if _, err := s.begin(ctx, backup, kind, ""); err != nil {
 		return Backup{}, err

@@ -95,3 +95,25 @@ func scratch(dataDir string) (string, error) {
 }
 
 const scratchPrefix = ".verify-"
+
+// VerifyNow proves a backup, or the newest one, from begin to end, for the
+// console.
+func (s *Service) VerifyNow(ctx context.Context, backup id.ID, report Report) (Backup, Proof, error) {
+	if err := s.Check(ctx, Check); err != nil {
+		return Backup{}, Proof{}, err
+	}
+	all, err := s.catalogue(ctx)
+	if err != nil {
+		return Backup{}, Proof{}, err
+	}
+	for _, b := range all {
+		if b.ID == backup || backup.IsZero() && b.State == Done {
+			if b.State != Done {
+				return b, Proof{}, fault.New(fault.Conflict, "Only a backup that is done can be verified.")
+			}
+			proof, err := s.prove(ctx, b.ID, nil, report)
+			return b, proof, err
+		}
+	}
+	return Backup{}, Proof{}, fault.New(fault.NotFound, "There is no such backup.")
+}

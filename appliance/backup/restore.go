@@ -199,7 +199,9 @@ func readSummary(ctx context.Context, store objectstore.Store, key string, with 
 
 // Request says what to restore.
 type Request struct {
-	Store  objectstore.Store
+	Store objectstore.Store
+	// File is the path of an archive, instead of a store.
+	File   string
 	Backup id.ID // zero is the newest, or the newest before Until
 	Key    age.Identity
 	// Until is the moment to go to; zero is that of the backup.
@@ -215,9 +217,12 @@ type Request struct {
 // Conflict for what cannot be restored.
 func (r Restorer) Prepare(ctx context.Context, q Request, report Report) (Proof, error) {
 	report("looking for the backup", 0)
-	f, err := r.pick(ctx, q)
-	if err != nil {
-		return Proof{}, err
+	var f Found
+	var err error
+	if q.File == "" {
+		if f, err = r.pick(ctx, q); err != nil {
+			return Proof{}, err
+		}
 	}
 	st, err := newStage(r.DataDir)
 	if err != nil {
@@ -232,14 +237,16 @@ func (r Restorer) Prepare(ctx context.Context, q Request, report Report) (Proof,
 }
 
 func (r Restorer) prepare(ctx context.Context, q Request, f Found, st stage, report Report) (Proof, error) {
-	m, err := fetch(ctx, q.Store, f, q.Key, r.Reader, st.fresh(), report)
+	m, err := r.unpack(ctx, q, f, st.fresh(), report)
 	if err != nil {
 		return Proof{}, err
 	}
 	t := Trial{Dir: st.fresh(), Manifest: m, Until: q.Until}
 	report("fetching the log", 71)
-	if t.Log, err = fetchLog(ctx, q, m.Base, st.log()); err != nil {
-		return Proof{}, err
+	if q.File == "" {
+		if t.Log, err = fetchLog(ctx, q, m.Base, st.log()); err != nil {
+			return Proof{}, err
+		}
 	}
 	report("starting the databases and checking the audit trail", 80)
 	proof, err := r.Prove(ctx, t)
@@ -247,6 +254,24 @@ func (r Restorer) prepare(ctx context.Context, q Request, f Found, st stage, rep
 		return Proof{}, err
 	}
 	return proof, st.ready(restored{Backup: m.ID, Name: m.Name, CreatedAt: m.CreatedAt, Moment: proof.Moment, Until: q.Until, At: time.Now().UTC()})
+}
+
+// unpack takes the archive from the store, or from its file.
+func (r Restorer) unpack(ctx context.Context, q Request, f Found, dir string, report Report) (Manifest, error) {
+	if q.File == "" {
+		return fetch(ctx, q.Store, f, q.Key, r.Reader, dir, report)
+	}
+	in, err := os.Open(q.File)
+	if err != nil {
+		return Manifest{}, fault.Wrap(fault.Invalid, err, "The backup %s cannot be read.", q.File)
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return Manifest{}, err
+	}
+	report("unpacking the backup", 1)
+	return take(ctx, in, Found{Bytes: info.Size()}, q.Key, r.Reader, dir, report)
 }
 
 // pick finds the backup to restore, and refuses what cannot be done with it.
@@ -284,6 +309,12 @@ func fetch(ctx context.Context, store objectstore.Store, f Found, key age.Identi
 		return Manifest{}, err
 	}
 	defer in.Close()
+	return take(ctx, in, f, key, reader, dir, report)
+}
+
+// take unpacks an archive that is being read. One without a summary is compared
+// with its manifest only.
+func take(ctx context.Context, in io.Reader, f Found, key age.Identity, reader Reader, dir string, report Report) (Manifest, error) {
 	digest := sha256.New()
 	u := unpacker{reader: reader, size: f.Bytes, tick: func(n int64) {
 		if f.Unpacked > 0 {
@@ -294,7 +325,7 @@ func fetch(ctx context.Context, store objectstore.Store, f Found, key age.Identi
 	if err != nil {
 		return Manifest{}, err
 	}
-	if m.ID != f.ID || hex.EncodeToString(digest.Sum(nil)) != f.summary.Sum {
+	if f.summary.Sum != "" && (m.ID != f.ID || hex.EncodeToString(digest.Sum(nil)) != f.summary.Sum) {
 		return Manifest{}, errDamaged("it is not the file that its summary describes")
 	}
 	return m, nil
