@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"filippo.io/age"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
@@ -159,17 +162,24 @@ func headsOf(ctx context.Context, trail *audit.Service) ([]backup.Head, error) {
 // prove brings what was unpacked to its moment and checks it, as the appliance
 // that it will be: the trail is whole and goes as far as it did, the root key
 // opens the secrets, somebody can sign in.
-func (a *Appliance) prove(ctx context.Context, t backup.Trial) (backup.Proof, error) {
+func (a *Appliance) prove(ctx context.Context, t backup.Trial) (p backup.Proof, err error) {
 	if err := a.recover(ctx, t); err != nil {
-		return backup.Proof{}, err
+		return p, err
 	}
-	cfg := Config{DataDir: t.Dir, Version: a.cfg.Version, Logger: a.cfg.Logger, Unsafe: true}
+	in := New(Config{DataDir: t.Dir, Version: a.cfg.Version, Logger: a.cfg.Logger, RootKey: a.cfg.RootKey, Unsafe: true})
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
+		defer cancel()
+		err = errors.Join(err, in.Stop(stopping))
+	}()
 	ctx = actor.With(ctx, actor.Actor{Kind: actor.Console, Name: "restore"})
-	c, done, err := Console(ctx, cfg)
+	c, err := in.openDatabaseOnly(ctx)
 	if err != nil {
-		return backup.Proof{}, fault.Wrap(fault.Unprocessable, err, "What was restored does not start: %s", fault.Message(err))
+		return p, fault.Wrap(fault.Unprocessable, err, "What was restored does not start: %s", fault.Message(err))
 	}
-	defer done()
+	if err := in.provesRoot(ctx, c, t); err != nil {
+		return p, err
+	}
 	return c.proof(ctx, t)
 }
 
@@ -211,9 +221,6 @@ func (c *Core) proof(ctx context.Context, t backup.Trial) (p backup.Proof, err e
 	if err := c.Audit.Includes(ctx, heads); err != nil {
 		return p, err
 	}
-	if err := c.opens(ctx, t.Dir); err != nil {
-		return p, err
-	}
 	tenants, err := c.DB.Tenants(ctx)
 	if err != nil {
 		return p, err
@@ -226,19 +233,51 @@ func (c *Core) proof(ctx context.Context, t backup.Trial) (p backup.Proof, err e
 	return p, err
 }
 
-// opens proves that the root key in the backup opens the secrets in it. One in
-// an HSM is not in the backup: that is proved when the appliance starts.
-func (c *Core) opens(ctx context.Context, dir string) error {
-	path := filepath.Join(dir, "keys", "root.key")
-	if _, err := os.Stat(path); err != nil {
+// provesRoot proves that the root key opens the secrets. One that is lost is
+// replaced: the recovery kit opens the data keys too. One in an HSM is not tried
+// here, but when the appliance starts; it is replaced when that is asked for.
+func (a *Appliance) provesRoot(ctx context.Context, c *Core, t backup.Trial) error {
+	set := a.settings.Load()
+	if set.HSM.Module != "" && !t.NewRootKey {
 		return nil
 	}
-	root, err := secret.OpenFileRoot(path)
+	root, err := a.plainRoot()
 	if err != nil {
 		return err
 	}
-	if _, err := secret.NewKeyring(root, c.Keys, nil).Derive(ctx, id.ID{}, "proof"); err != nil {
+	_, err = secret.NewKeyring(root, c.Keys, nil).Derive(ctx, id.ID{}, "proof")
+	switch {
+	case err == nil:
+		return nil
+	case t.Key == nil || t.Scratch:
 		return fault.Wrap(fault.Unprocessable, err, "The root key in the backup does not open the secrets in it: %s", fault.Message(err))
 	}
-	return nil
+	if err := c.Keys.Rewrap(ctx, func(tenant id.ID, escrow []byte) (secret.WrappedKey, error) {
+		return fromEscrow(ctx, root, tenant, escrow, t.Key)
+	}); err != nil {
+		return err
+	}
+	a.cfg.Logger.Warn("the root key of the backup is not here; the secrets are under a new one", "root", root.Name())
+	return a.Change(ctx, func(s *Settings) { s.HSM = HSM{} })
+}
+
+// plainRoot is the root key that is handed over, or the one in the file.
+func (a *Appliance) plainRoot() (secret.RootKey, error) {
+	if a.cfg.RootKey != nil {
+		return secret.GivenRoot(a.cfg.RootKey)
+	}
+	return secret.OpenFileRoot(filepath.Join(a.cfg.DataDir, "keys", "root.key"))
+}
+
+// fromEscrow opens a data key with the recovery kit and wraps it anew.
+func fromEscrow(ctx context.Context, root secret.RootKey, tenant id.ID, escrow []byte, kit age.Identity) (secret.WrappedKey, error) {
+	opened, err := age.Decrypt(bytes.NewReader(escrow), kit)
+	if err != nil {
+		return secret.WrappedKey{}, fault.Wrap(fault.Unprocessable, err, "The root key is not here, and this kit does not open the secrets in the backup either. Take the kit that was made last.")
+	}
+	plaintext, err := io.ReadAll(io.LimitReader(opened, secret.KeySize+1))
+	if err != nil {
+		return secret.WrappedKey{}, err
+	}
+	return secret.Rewrap(ctx, root, tenant, plaintext)
 }

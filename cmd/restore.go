@@ -25,7 +25,7 @@ type restoreFlags struct {
 	from, kit, backup, until, output string
 	accessKey, secretFile, hostKey   string
 	region, caFile                   string
-	list, replace                    bool
+	list, replace, newRootKey        bool
 }
 
 func restoreCommand() *cobra.Command {
@@ -51,6 +51,7 @@ func restoreCommand() *cobra.Command {
 	flags.StringVar(&f.until, "until", "", "moment to go to, as 2026-11-26T14:00:00Z, or latest; the backup's own when left out")
 	flags.BoolVar(&f.list, "list", false, "only list the backups there are, and the moments")
 	flags.BoolVar(&f.replace, "replace", false, "restore although the data directory is not empty; what is there is kept beside")
+	flags.BoolVar(&f.newRootKey, "new-root-key", false, "the HSM is lost: put the secrets under a new root key, with the kit")
 	flags.StringVar(&f.accessKey, "access-key", "", "access key of S3")
 	flags.StringVar(&f.region, "region", "", "region of S3")
 	flags.StringVar(&f.caFile, "ca-file", "", "authorities to trust for S3, PEM")
@@ -114,6 +115,7 @@ func (f restoreFlags) inspect(c *cobra.Command, cfg appliance.Config, q backup.R
 }
 
 func (f restoreFlags) request(in io.Reader) (q backup.Request, err error) {
+	q.NewRootKey = f.newRootKey
 	text, err := readKit(f.kit, in)
 	if err != nil {
 		return q, err

@@ -42,6 +42,8 @@ type RestoreRequest struct {
 	Backup id.ID      `json:"backup_id,omitzero" required:"false"`
 	Until  *time.Time `json:"until,omitempty" doc:"The moment to go to."`
 	Latest bool       `json:"latest,omitempty" required:"false" doc:"Go as far as the log goes, instead."`
+	// NewRootKey is for a lost HSM.
+	NewRootKey bool `json:"new_root_key,omitempty" required:"false" doc:"The HSM is lost: put the secrets under a new root key, with the kit."`
 }
 
 // InspectRestore lists the backups in a target that a key opens. It touches
@@ -120,7 +122,7 @@ func (s *Setup) prepareRestore(ctx context.Context, in RestoreRequest) (backup.P
 	if err != nil {
 		return backup.Proof{}, err
 	}
-	q := backup.Request{Store: store, Backup: in.Backup, Key: key, Latest: in.Latest}
+	q := backup.Request{Store: store, Backup: in.Backup, Key: key, Latest: in.Latest, NewRootKey: in.NewRootKey}
 	if in.Until != nil {
 		q.Until = *in.Until
 	}

@@ -32,6 +32,10 @@ type Trial struct {
 	// Until is the moment to go to; zero is the end of what is there.
 	Until    time.Time
 	Manifest Manifest
+	// Key is the recovery kit's, with which lost root keys are replaced; nil
+	// replaces none. NewRootKey replaces one in an HSM too.
+	Key        age.Identity
+	NewRootKey bool
 	// Scratch says that it is thrown away afterwards, and need not be durable.
 	Scratch bool
 }
@@ -208,6 +212,8 @@ type Request struct {
 	Until time.Time
 	// Latest goes to the end of the log instead.
 	Latest bool
+	// NewRootKey puts the secrets under a new root key, when the HSM is lost.
+	NewRootKey bool
 }
 
 // Prepare fetches a backup, unpacks it beside the data directory's contents,
@@ -241,7 +247,7 @@ func (r Restorer) prepare(ctx context.Context, q Request, f Found, st stage, rep
 	if err != nil {
 		return Proof{}, err
 	}
-	t := Trial{Dir: st.fresh(), Manifest: m, Until: q.Until}
+	t := Trial{Dir: st.fresh(), Manifest: m, Until: q.Until, Key: q.Key, NewRootKey: q.NewRootKey}
 	report("fetching the log", 71)
 	if q.File == "" {
 		if t.Log, err = fetchLog(ctx, q, m.Base, st.log()); err != nil {
