@@ -17,6 +17,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/backup"
+	"nimbus/appliance/doctor"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/secret"
@@ -37,6 +38,12 @@ func (a *Appliance) newBackups(c *Core) *backup.Service {
 		Heads: func(ctx context.Context) ([]backup.Head, error) { return headsOf(ctx, c.Audit) },
 		Prove: a.Restorer().Prove, Log: a.databaseLog(),
 	})
+}
+
+// backupState is how backups are, as the doctor wants to know it.
+func (c *Core) backupState(ctx context.Context) (doctor.BackupState, error) {
+	st, err := c.Backups.Standing(ctx)
+	return doctor.BackupState(st), err
 }
 
 // zone is the appliance's time zone.

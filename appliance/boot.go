@@ -334,6 +334,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 	c.Provider = providers
 	c.Backups = a.newBackups(c)
 	c.Backups.UseTemporal(client)
+	c.BackupState = c.backupState
 	if err := c.Backups.Settle(ctx); err != nil {
 		return err
 	}

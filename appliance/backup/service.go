@@ -338,3 +338,40 @@ func as(ctx context.Context) context.Context {
 	}
 	return actor.AsSystem(ctx, "backups", id.ID{})
 }
+
+// Standing is how backups are as a whole.
+type Standing struct {
+	Configured bool
+	// Last is when the newest that counts was begun: one that was verified, where
+	// the settings ask for that.
+	Last       *time.Time
+	AlarmAfter time.Duration
+	Error      string // of the last attempt, when it failed
+}
+
+// Standing tells how backups are, for the appliance's own use: nobody is
+// authorised.
+func (s *Service) Standing(ctx context.Context) (Standing, error) {
+	set, err := s.load(ctx)
+	if err != nil {
+		return Standing{}, err
+	}
+	all, err := s.catalogue(ctx)
+	if err != nil {
+		return Standing{}, err
+	}
+	st := Standing{Configured: set.Target.Kind != None, AlarmAfter: time.Duration(set.AlarmAfter) * time.Hour}
+	for _, b := range all {
+		if b.open() {
+			continue
+		}
+		if st.Last == nil && st.Error == "" && b.State == Failed {
+			st.Error = b.Error
+		}
+		if b.State == Done && (b.VerifiedAt != nil || !set.Verify) {
+			st.Last = &b.StartedAt
+			break
+		}
+	}
+	return st, nil
+}
