@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -57,7 +56,7 @@ func backupCreateCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printBackups(c.OutOrStdout(), []backup.Backup{b}, output)
+				return printBackups(c, []backup.Backup{b}, output)
 			})
 		},
 	}
@@ -77,7 +76,7 @@ func backupListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printBackups(c.OutOrStdout(), all, output)
+				return printBackups(c, all, output)
 			})
 		},
 	}
@@ -109,7 +108,7 @@ func backupVerifyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printProof(c.OutOrStdout(), b.ID, proof, output)
+				return printProof(c, b.ID, proof, output)
 			})
 		},
 	}
@@ -127,7 +126,7 @@ func backupPruneCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printBackups(c.OutOrStdout(), gone, output)
+				return printBackups(c, gone, output)
 			})
 		},
 	}
@@ -139,22 +138,16 @@ func outputFlag(cmd *cobra.Command, output *string) {
 	cmd.Flags().StringVarP(output, "output", "o", "table", "table or json")
 }
 
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 func badOutput(output string) error {
 	return fault.New(fault.Invalid, "-o is table or json, not %q.", output)
 }
 
-func printBackups(w io.Writer, all []backup.Backup, output string) error {
+func printBackups(c *cobra.Command, all []backup.Backup, output string) error {
 	switch output {
 	case "json":
-		return printJSON(w, append([]backup.Backup{}, all...))
+		return printJSON(c, append([]backup.Backup{}, all...))
 	case "table":
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "ID\tMADE\tKIND\tSTATE\tSIZE\tVERIFIED\tTARGET")
 		for _, b := range all {
 			verified := "no"
@@ -168,12 +161,12 @@ func printBackups(w io.Writer, all []backup.Backup, output string) error {
 	return badOutput(output)
 }
 
-func printProof(w io.Writer, which id.ID, p backup.Proof, output string) error {
+func printProof(c *cobra.Command, which id.ID, p backup.Proof, output string) error {
 	switch output {
 	case "json":
-		return printJSON(w, map[string]any{"id": which, "ok": true, "proof": p})
+		return printJSON(c, map[string]any{"id": which, "ok": true, "proof": p})
 	case "table":
-		_, err := fmt.Fprintf(w, "The backup %s holds: %d audit chains with %d records, %d tenants, %d people who can sign in.\n",
+		_, err := fmt.Fprintf(c.OutOrStdout(), "The backup %s holds: %d audit chains with %d records, %d tenants, %d people who can sign in.\n",
 			which, p.Chains, p.Records, p.Tenants, p.People)
 		return err
 	}

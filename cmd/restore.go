@@ -86,7 +86,7 @@ func (f restoreFlags) run(c *cobra.Command) error {
 		return err
 	}
 	if f.output == "json" {
-		return printJSON(c.OutOrStdout(), map[string]any{"restored": true, "proof": proof})
+		return printJSON(c, map[string]any{"restored": true, "proof": proof})
 	}
 	fmt.Fprintf(c.OutOrStdout(), "Restored: %d audit chains with %d records, %d tenants, %d people who can sign in, as of %s.\nStart it with `nimbus serve`.\n",
 		proof.Chains, proof.Records, proof.Tenants, proof.People, proof.Moment.Local().Format(time.DateTime))
@@ -102,7 +102,7 @@ func (f restoreFlags) inspect(c *cobra.Command, cfg appliance.Config, q backup.R
 		return err
 	}
 	if f.output == "json" {
-		return printJSON(c.OutOrStdout(), in)
+		return printJSON(c, in)
 	}
 	for _, b := range in.Backups {
 		fmt.Fprintf(c.OutOrStdout(), "%s  %s  %s, Nimbus %s, %.1f MB; can go on to %s\n", b.ID, b.Moment.Local().Format(time.DateTime), b.Name, b.Version,
