@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nimbus/appliance/backup"
 	"nimbus/appliance/breakglass/hsm"
 	"nimbus/appliance/doctor"
 	"nimbus/appliance/doctor/metrics"
@@ -157,7 +158,11 @@ func (a *Appliance) takeDirectory() error {
 	if _, err := os.Stat(filepath.Join(dir, resetMarker)); err == nil {
 		return errHalfReset
 	}
-	return nil
+	placed, err := backup.Place(dir)
+	if placed {
+		a.cfg.Logger.Info("what was restored is in place", "dir", dir)
+	}
+	return err
 }
 
 // Stop ends everything, the last started first. A second Stop does nothing.

@@ -12,6 +12,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/backup"
 	"nimbus/appliance/breakglass"
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/db"
@@ -60,6 +61,7 @@ type Core struct {
 
 	// BackupState tells how backups are; nil where none are made.
 	BackupState func(context.Context) (doctor.BackupState, error)
+	Backups     *backup.Service
 
 	api      *web.API
 	engine   *pulumi.Engine
@@ -333,9 +335,15 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.Provider = providers
+	c.Backups = a.newBackups(c)
+	c.Backups.UseTemporal(client)
+	c.BackupState = c.backupState
+	if err := c.Backups.Settle(ctx); err != nil {
+		return err
+	}
 	for _, p := range []subsystem{
 		{"checkpoints", c.Audit.Checkpoints()},
-		{"audit", c.Audit}, {"vitals", a.newVitals(c)}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c, a.tracer)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph},
+		{"audit", c.Audit}, {"vitals", a.newVitals(c)}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c, a.tracer)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph}, {"backups", c.Backups},
 	} {
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err
@@ -355,6 +363,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	if err := certificate.Schedule(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
+		return err
+	}
+	if err := c.Backups.Schedule(ctx); err != nil {
 		return err
 	}
 	if err := c.Deployments.Resume(ctx); err != nil {

@@ -30,25 +30,32 @@ func Console(ctx context.Context, cfg Config) (c *Core, done func(), err error) 
 			done()
 		}
 	}()
-	err = a.takeDirectory()
-	running := errors.Is(err, ErrInUse)
-	if err != nil && !running {
-		return nil, done, err
-	}
-	if err := a.openLocal(ctx); err != nil {
-		return nil, done, err
-	}
-	if running {
-		c, err = a.borrow(ctx)
-	} else if err = a.StartDatabase(ctx, func(string, int) {}); err == nil {
-		c = a.core.Load()
-	}
-	if err != nil {
+	if c, err = a.openDatabaseOnly(ctx); err != nil {
 		return nil, done, err
 	}
 	signer, err := a.signer(ctx)
 	c.BreakGlass = a.newBreakGlass(c, signer)
+	c.Backups = a.newBackups(c)
 	return c, done, err
+}
+
+// openDatabaseOnly opens the local store and the database, and nothing else.
+func (a *Appliance) openDatabaseOnly(ctx context.Context) (*Core, error) {
+	err := a.takeDirectory()
+	running := errors.Is(err, ErrInUse)
+	if err != nil && !running {
+		return nil, err
+	}
+	if err := a.openLocal(ctx); err != nil {
+		return nil, err
+	}
+	if running {
+		return a.borrow(ctx)
+	}
+	if err := a.StartDatabase(ctx, func(string, int) {}); err != nil {
+		return nil, err
+	}
+	return a.core.Load(), nil
 }
 
 // consoleStop is how long what a command started may take to stop.

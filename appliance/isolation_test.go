@@ -125,6 +125,8 @@ var parameter = regexp.MustCompile(`\{[a-z_]+\}`)
 
 // own are routes whose parameter names nothing that another tenant could have.
 var own = map[string]string{
+	"/v1/system/backups/{id}":               "the provider's; a tenant is refused before anything is looked for",
+	"/v1/system/backups/{id}/verify":        "the provider's; a tenant is refused before anything is looked for",
 	"/v1/audit/records/{sequence}":          "a place in the chain of one's own tenant",
 	"/v1/audit/compliance/reports/{report}": "a kind of report about one's own tenant",
 	"/v1/audit/activity/{user}":             "what the own chain says of somebody; nothing of whom it does not know",

@@ -19,7 +19,7 @@ var (
 		"audit", "tenancy", "permission", "identity", "impersonation", "breakglass",
 		"notification", "semantic", "cmdb", "provider", "cost",
 		"approval", "deployment", "drift", "flow", "planner",
-		"realtime", "graph", "doctor",
+		"realtime", "graph", "backup", "doctor",
 	}
 )
 
@@ -63,6 +63,7 @@ var homes = []struct {
 	{"github.com/coreos/go-oidc", []string{"appliance/identity/oidc"}, "one relying party"},
 	{"github.com/crewjam/saml", []string{"appliance/identity/saml"}, "one judge of responses"},
 	{"github.com/minio/", []string{"appliance/objectstore"}, "one way to buckets"},
+	{"github.com/pkg/sftp", []string{"appliance/objectstore"}, "one way to file servers"},
 	{"github.com/miekg/pkcs11", []string{"appliance/breakglass/hsm"}, "the module runs in a child process"},
 	{"github.com/valkey-io/valkey-go", []string{"embedded/valkey", "appliance"}, "one client path"},
 	{"github.com/alicebob/miniredis", []string{"embedded/valkey"}, "one client path"},

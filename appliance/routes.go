@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/actor"
 	auditapi "nimbus/appliance/audit/api"
+	backupapi "nimbus/appliance/backup/api"
 	breakglassapi "nimbus/appliance/breakglass/api"
 	cmdbapi "nimbus/appliance/cmdb/api"
 	deploymentapi "nimbus/appliance/deployment/api"
@@ -118,6 +119,7 @@ func (a *Appliance) newAPI(c *Core) *web.API {
 	doctorapi.Register(api, c.Doctor)
 	doctorapi.RegisterCertificate(api, c.Certificate)
 	a.registerAddress(api, c)
+	backupapi.Register(api, c.Backups)
 	a.registerOutbound(api, c)
 	web.Handle(api, web.Route{Method: http.MethodGet, Path: "/v1/system/health", Tag: "System",
 		Summary: "How every part of the appliance is", Permission: readSystem},

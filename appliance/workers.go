@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"nimbus/appliance/audit"
+	"nimbus/appliance/backup"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/doctor/certificate"
 	"nimbus/appliance/doctor/trace"
@@ -55,6 +56,7 @@ func register(r worker.Registry, c *Core) {
 	deployment.Register(r, c.Deployments)
 	identity.RegisterFederation(r, c.Federation)
 	certificate.Register(r, c.Certificate)
+	backup.Register(r, c.Backups)
 }
 
 // Ready is nil while workflows and activities are picked up.

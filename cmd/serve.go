@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,17 +36,31 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withSetup(c.Context(), cfg, c.OutOrStdout(), func(ctx context.Context, a *appliance.Appliance, s *firstrun.Setup) error {
-				return serve(ctx, c.OutOrStdout(), manager, a, s)
-			})
+			for {
+				err := withSetup(c.Context(), cfg, c.OutOrStdout(), func(ctx context.Context, a *appliance.Appliance, s *firstrun.Setup) error {
+					return serve(ctx, c.OutOrStdout(), manager, a, s)
+				})
+				if !errors.Is(err, errRestored) {
+					return err
+				}
+				fmt.Fprintln(c.OutOrStdout(), "The restore is ready. Starting with what was restored.")
+			}
 		},
 	}
 }
 
+// errRestored ends an appliance whose wizard restored another one, so that it
+// starts anew as that.
+var errRestored = errors.New("a restore is ready")
+
 // serve boots what is set up and waits for the end, while it tells the service
 // manager how things are.
 func serve(ctx context.Context, out io.Writer, manager *systemd.Manager, a *appliance.Appliance, s *firstrun.Setup) error {
-	defer manager.Stopping()
+	defer func() {
+		if !errors.Is(context.Cause(ctx), errRestored) {
+			manager.Stopping()
+		}
+	}()
 	enough := manager.Extend(ctx)
 	defer enough()
 	if !s.Open() {
@@ -59,6 +74,9 @@ func serve(ctx context.Context, out io.Writer, manager *systemd.Manager, a *appl
 	manager.Ready(statusOf(a, s))
 	go manager.Watch(ctx, func(ctx context.Context) (string, error) { return statusOf(a, s), a.Alive(ctx) })
 	<-ctx.Done()
+	if err := context.Cause(ctx); errors.Is(err, errRestored) {
+		return err
+	}
 	return nil
 }
 
@@ -114,7 +132,8 @@ func withSetup(ctx context.Context, cfg appliance.Config, console io.Writer, fn 
 			cfg.Logger.Error("the appliance did not stop cleanly", "error", err)
 		}
 	}()
-	ctx = actor.With(ctx, actor.Actor{Kind: actor.Setup, Name: "first run"})
+	ctx, restart := context.WithCancelCause(actor.With(ctx, actor.Actor{Kind: actor.Setup, Name: "first run"}))
+	defer restart(nil)
 	if err := a.Open(ctx); err != nil {
 		return err
 	}
@@ -122,7 +141,7 @@ func withSetup(ctx context.Context, cfg appliance.Config, console io.Writer, fn 
 	if err != nil {
 		return err
 	}
-	setup := newSetup(a, cfg, db.ProbeFor(history), console)
+	setup := newSetup(a, cfg, db.ProbeFor(history), console, func() { restart(errRestored) })
 	if err := setup.Start(ctx); err != nil {
 		return err
 	}
@@ -141,7 +160,7 @@ func withSetup(ctx context.Context, cfg appliance.Config, console io.Writer, fn 
 
 type probe = func(ctx context.Context, dsn string) (db.Report, error)
 
-func newSetup(a *appliance.Appliance, cfg appliance.Config, test probe, console io.Writer) *firstrun.Setup {
+func newSetup(a *appliance.Appliance, cfg appliance.Config, test probe, console io.Writer, restart func()) *firstrun.Setup {
 	return firstrun.New(firstrun.Config{
 		Store: a.Front(), DataDir: a.DataDir(), URL: address(a), Logger: cfg.Logger,
 		Console:        func(b firstrun.Banner) { printBanner(console, b) },
@@ -154,7 +173,8 @@ func newSetup(a *appliance.Appliance, cfg appliance.Config, test probe, console 
 		StartDatabase:  func(ctx context.Context, p func(string, int)) error { return a.StartDatabase(ctx, p) },
 		Boot:           func(ctx context.Context) (firstrun.Services, error) { return services(ctx, a) },
 		StartSimulated: a.StartSimulated,
-		Complete:       func(context.Context) error { a.SetSetup(nil); return nil },
+		Restorer:       a.Restorer(), Restart: restart,
+		Complete: func(context.Context) error { a.SetSetup(nil); return nil },
 	})
 }
 

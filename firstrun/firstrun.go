@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"nimbus/appliance/audit"
+	"nimbus/appliance/backup"
 	"nimbus/appliance/breakglass/hsm"
 	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
@@ -96,6 +97,10 @@ type Config struct {
 	StartSimulated func(ctx context.Context) (provider.NewConnection, error)
 	// Complete is told that the wizard is over, before it is noted.
 	Complete func(ctx context.Context) error
+	// Restorer brings an appliance back from a backup, and Restart starts the
+	// process's appliance anew when that is ready.
+	Restorer backup.Restorer
+	Restart  func()
 	// TestHSM proves that a token signs and returns the kind of its keys. Nil uses the token.
 	TestHSM func(ctx context.Context, cfg hsm.Config) (keyType string, err error)
 }
@@ -109,13 +114,14 @@ type Setup struct {
 
 	steps sync.Mutex // one step at a time changes something
 
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	progress Progress
-	working  bool // the database is being started
-	stop     context.CancelFunc
-	life     context.Context
-	work     sync.WaitGroup
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	restoring Restoring
+	progress  Progress
+	working   bool // the database is being started
+	stop      context.CancelFunc
+	life      context.Context
+	work      sync.WaitGroup
 }
 
 // New returns a wizard that is not started.

@@ -83,6 +83,7 @@ func (s *Setup) Routes(a *web.API) {
 	web.Handle(a, route(http.MethodGet, "/proxmox/commands", "The lines that make a token on a node", 0), bare(s.getCommands))
 	web.Handle(a, route(http.MethodPost, "/recovery-kit", "Make the recovery kit", 0), bare(s.MakeKit))
 	web.Handle(a, route(http.MethodPost, "/recovery-kit/verify", "Prove the recovery kit", 0), claimed(s.postKit))
+	s.restoreRoutes(a)
 	web.Handle(a, route(http.MethodPost, "/complete", "End the wizard for ever", 0), bare(s.postComplete))
 }
 

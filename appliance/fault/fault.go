@@ -24,6 +24,7 @@ const (
 	NotFound        Kind = "not_found"        // 404: it is not there, or not yours
 	Conflict        Kind = "conflict"         // 409: the state does not allow it
 	Gone            Kind = "gone"             // 410: it was there and is over
+	Unprocessable   Kind = "unprocessable"    // 422: it can be read, but what is in it cannot be used
 	TooMany         Kind = "too_many"         // 429: slow down, see RetryAfter
 	Internal        Kind = "internal"         // 500: our mistake
 	Unavailable     Kind = "unavailable"      // 503: a part we need is down

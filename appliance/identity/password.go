@@ -37,27 +37,36 @@ func derive(password string, salt []byte, time, memory uint32, lanes uint8, size
 	return argon2.IDKey([]byte(password), salt, time, memory, lanes, size)
 }
 
-// passwordMatches compares in constant time. A hash that cannot be read matches nothing.
-func passwordMatches(hash, password string) bool {
+// storedHash is a hash of a password as it is stored, taken apart.
+type storedHash struct {
+	salt, want   []byte
+	time, memory uint32
+	lanes        uint8
+}
+
+// parseHash takes a stored hash apart; ok is false for one that cannot be read.
+func parseHash(hash string) (h storedHash, ok bool) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" {
+		return h, false
+	}
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.lanes); err != nil {
+		return h, false
+	}
+	var err, err2 error
+	h.salt, err = base64.RawStdEncoding.DecodeString(parts[4])
+	h.want, err2 = base64.RawStdEncoding.DecodeString(parts[5])
+	return h, err == nil && err2 == nil && len(h.want) > 0
+}
+
+// passwordMatches compares in constant time. A hash that cannot be read matches nothing.
+func passwordMatches(hash, password string) bool {
+	h, ok := parseHash(hash)
+	if !ok {
 		return false
 	}
-	var memory, time uint32
-	var lanes uint8
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &lanes); err != nil {
-		return false
-	}
-	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
-	if err != nil {
-		return false
-	}
-	want, err := base64.RawStdEncoding.DecodeString(parts[5])
-	if err != nil || len(want) == 0 {
-		return false
-	}
-	got := derive(password, salt, time, memory, lanes, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1
+	got := derive(password, h.salt, h.time, h.memory, h.lanes, uint32(len(h.want)))
+	return subtle.ConstantTimeCompare(got, h.want) == 1
 }
 
 // nobody costs a wrong address as much time as a wrong password: a hash with

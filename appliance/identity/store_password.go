@@ -59,3 +59,9 @@ func (store) dropReset(ctx context.Context, user id.ID) error {
 	_, err := db.Tx(ctx).Exec(ctx, `delete from password_reset where user_id = $1`, user)
 	return err
 }
+
+// activeHashes are the passwords of all active people.
+func (store) activeHashes(ctx context.Context) ([]string, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select password_hash from account where status = 'active'`)
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}

@@ -1,5 +1,6 @@
 // Package objectstore keeps large files outside the database: archives and
-// backups, in a directory or in a bucket that speaks S3.
+// backups, in a directory, in a bucket that speaks S3, or on a server that speaks
+// SFTP.
 //
 // An object appears whole or not at all. Whoever stored one reads it back to be
 // sure of it: a store's answer is not a proof.
@@ -20,12 +21,14 @@ import (
 const (
 	Directory = "directory"
 	S3        = "s3"
+	SFTP      = "sftp"
 )
 
-// Config says where a store is. SecretKey is a secret.
+// Config says where a store is. SecretKey is a secret; of SFTP it is the
+// password or the private key.
 type Config struct {
 	Kind string
-	Path string // of a directory, absolute
+	Path string // of a directory, absolute; with SFTP on the server
 
 	Endpoint  string // host, with a port where it is not 443; TLS is spoken always
 	Region    string
@@ -34,6 +37,10 @@ type Config struct {
 	AccessKey string
 	SecretKey string
 	CAPEM     string // authorities to trust instead of the system's
+
+	Host, User string // of SFTP
+	Port       int    // 0 means 22
+	HostKey    string // the only key that is accepted: as in known_hosts, or its fingerprint
 	// Dial reaches the endpoint; that of web.Outbound guards the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -71,8 +78,10 @@ func Open(cfg Config) (Store, error) {
 		return openDirectory(cfg)
 	case S3:
 		return openS3(cfg)
+	case SFTP:
+		return openSFTP(cfg)
 	}
-	return nil, fault.BadField("body.kind", "An object store is a directory or s3, not %q.", cfg.Kind)
+	return nil, fault.BadField("body.kind", "An object store is a directory, s3 or sftp, not %q.", cfg.Kind)
 }
 
 const (

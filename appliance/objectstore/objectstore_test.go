@@ -30,7 +30,11 @@ func stores(t *testing.T) map[string]Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]Store{"directory": dir, "s3": remote}
+	server, err := Open(newSSH(t).config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]Store{"directory": dir, "s3": remote, "sftp": server}
 }
 
 func read(t *testing.T, s Store, key string) ([]byte, error) {

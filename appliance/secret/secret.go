@@ -180,6 +180,13 @@ func (k *Keyring) Reveal(ctx context.Context, tenant id.ID, w WrappedKey) ([]byt
 	return k.root.Unwrap(ctx, w.Wrapped, additional(tenant, "data key"))
 }
 
+// Rewrap wraps a tenant's data key, as Reveal or an escrow gave it, under
+// another root key.
+func Rewrap(ctx context.Context, root RootKey, tenant id.ID, plaintext []byte) (WrappedKey, error) {
+	wrapped, err := root.Wrap(ctx, plaintext, additional(tenant, "data key"))
+	return WrappedKey{Root: root.Name(), Wrapped: wrapped}, err
+}
+
 func newAEAD(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

@@ -302,3 +302,26 @@ func (k Keys) Escrow(ctx context.Context, seal func(tenant id.ID, w secret.Wrapp
 		return err
 	})
 }
+
+// Rewrap replaces every data key's wrapping, after the root key was lost: wrap
+// gets what the recovery kit can open and returns the key under another root.
+func (k Keys) Rewrap(ctx context.Context, wrap func(tenant id.ID, escrow []byte) (secret.WrappedKey, error)) error {
+	return k.DB.Core(ctx, func(ctx context.Context) error {
+		rows, _ := db.Tx(ctx).Query(ctx, `select tenant_id, escrow from tenant_key for update`)
+		type row struct {
+			Tenant id.ID
+			Escrow []byte
+		}
+		all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+		for _, r := range all {
+			w, err := wrap(r.Tenant, r.Escrow)
+			if err != nil {
+				return err
+			}
+			if _, err := db.Tx(ctx).Exec(ctx, `update tenant_key set root = $2, wrapped = $3 where tenant_id = $1::text::uuid`, keyID(r.Tenant), w.Root, w.Wrapped); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+}

@@ -23,6 +23,7 @@ var status = map[fault.Kind]int{
 	fault.NotFound:        http.StatusNotFound,
 	fault.Conflict:        http.StatusConflict,
 	fault.Gone:            http.StatusGone,
+	fault.Unprocessable:   http.StatusUnprocessableEntity,
 	fault.TooMany:         http.StatusTooManyRequests,
 	fault.Internal:        http.StatusInternalServerError,
 	fault.Unavailable:     http.StatusServiceUnavailable,

@@ -174,3 +174,30 @@ func killWhileWriting(t *testing.T, dir string) int {
 	}
 	return last
 }
+
+func TestSnapshotOpensAsAStore(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := opened(t, t.TempDir())
+	if err := s.Put(ctx, "a", value{"before", 1}); err != nil {
+		t.Fatal(err)
+	}
+	copied := t.TempDir()
+	path := filepath.Join(copied, SnapshotPath)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Snapshot(ctx, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(ctx, "a", value{"after", 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Snapshot(ctx, path); err == nil {
+		t.Error("a file that was there is replaced")
+	}
+	var got value
+	if found, err := opened(t, copied).Get(ctx, "a", &got); !found || err != nil || got.Name != "before" {
+		t.Errorf("the copy holds %+v, %v, %v", got, found, err)
+	}
+}

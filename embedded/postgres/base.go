@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,12 +19,12 @@ import (
 // Base describes a base backup. LSNs are places in the write-ahead log; the segments that
 // they are in have to be there for it to be of use, and the backup holds them.
 type Base struct {
-	Timeline        string `json:"timeline"`
-	StartLSN        string `json:"start_lsn"`
-	EndLSN          string `json:"end_lsn"`
-	SystemID        string `json:"system_id"`
-	StartWAL        string `json:"start_wal"`
-	EndWAL          string `json:"end_wal"`
+	Timeline string `json:"timeline"`
+	StartLSN string `json:"start_lsn"`
+	EndLSN   string `json:"end_lsn"`
+	SystemID string `json:"system_id"`
+	StartWAL string `json:"start_wal"`
+	EndWAL   string `json:"end_wal"`
 	// Bytes is how much was to be copied when it began.
 	Bytes    int64     `json:"bytes"`
 	Began    time.Time `json:"began_at"`
@@ -31,7 +35,7 @@ type Base struct {
 // its end. Each file is given to emit with its header; what Postgres leaves out of it
 // (locks, sockets, temporary files) is not needed. The log that makes it whole is in it.
 // Pages with a wrong checksum are an error.
-func (s *Server) BaseBackup(ctx context.Context, emit func(*tar.Header, io.Reader) error) (Base, error) {
+func (s *Server) BaseBackup(ctx context.Context, emit func(Base, *tar.Header, io.Reader) error) (Base, error) {
 	dsn := s.AdminDSN(superuser)
 	if dsn == "" {
 		return Base{}, errors.New("postgres is not started")
@@ -40,7 +44,7 @@ func (s *Server) BaseBackup(ctx context.Context, emit func(*tar.Header, io.Reade
 }
 
 // BaseBackup is Server.BaseBackup through a superuser's DSN.
-func BaseBackup(ctx context.Context, dsn string, emit func(*tar.Header, io.Reader) error) (Base, error) {
+func BaseBackup(ctx context.Context, dsn string, emit func(Base, *tar.Header, io.Reader) error) (Base, error) {
 	conn, err := replicate(ctx, dsn)
 	if err != nil {
 		return Base{}, err
@@ -61,6 +65,25 @@ func BaseBackup(ctx context.Context, dsn string, emit func(*tar.Header, io.Reade
 	}
 	b.Finished = time.Now().UTC()
 	return b.Base, b.name()
+}
+
+// RunningDSN is the superuser's address of the server that another process runs
+// on dir. It is a secret.
+func RunningDSN(dir string) (string, error) {
+	password, err := os.ReadFile(filepath.Join(dir, "password"))
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "port"))
+	if err != nil {
+		return "", err
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return "", err
+	}
+	r := running{password: strings.TrimSpace(string(password)), port: port}
+	return r.dsn(superuser), nil
 }
 
 func replicate(ctx context.Context, dsn string) (*pgconn.PgConn, error) {
@@ -103,14 +126,14 @@ type baseReader struct {
 }
 
 // files reads the archive file by file, and then the end.
-func (b *baseReader) files(emit func(*tar.Header, io.Reader) error) error {
+func (b *baseReader) files(emit func(Base, *tar.Header, io.Reader) error) error {
 	for in := tar.NewReader(b); ; {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
-			err = emit(h, in)
+			err = emit(b.Base, h, in)
 		}
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 func unpackBase(t *testing.T, s *Server, dir string) Base {
 	t.Helper()
 	data := filepath.Join(dir, "data")
-	base, err := s.BaseBackup(deadline(t), func(h *tar.Header, r io.Reader) error {
+	base, err := s.BaseBackup(deadline(t), func(_ Base, h *tar.Header, r io.Reader) error {
 		path := filepath.Join(data, h.Name)
 		if h.Typeflag == tar.TypeDir {
 			return os.MkdirAll(path, 0o700)
@@ -130,12 +130,12 @@ func TestBaseBackupEndsWithItsReader(t *testing.T) {
 	t.Parallel()
 	s := start(t, testConfig(t))
 	broken := errors.New("the target is full")
-	_, err := s.BaseBackup(deadline(t), func(*tar.Header, io.Reader) error { return broken })
+	_, err := s.BaseBackup(deadline(t), func(Base, *tar.Header, io.Reader) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = s.BaseBackup(ctx, func(*tar.Header, io.Reader) error { cancel(); return nil })
+	_, err = s.BaseBackup(ctx, func(Base, *tar.Header, io.Reader) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

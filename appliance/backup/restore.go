@@ -1,0 +1,399 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/klauspost/compress/zstd"
+
+	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
+	"nimbus/appliance/objectstore"
+)
+
+// Trial is what was unpacked and is to be started and checked.
+type Trial struct {
+	// Dir is laid out as a data directory.
+	Dir string
+	// Log is a folder with segments that follow the backup, or "".
+	Log string
+	// Until is the moment to go to; zero is the end of what is there.
+	Until    time.Time
+	Manifest Manifest
+	// Key is the recovery kit's, with which lost root keys are replaced; nil
+	// replaces none. NewRootKey replaces one in an HSM too.
+	Key        age.Identity
+	NewRootKey bool
+	// Scratch says that it is thrown away afterwards, and need not be durable.
+	Scratch bool
+}
+
+// Proof says what a restored appliance holds.
+type Proof struct {
+	Chains  int       `json:"chains"`
+	Records int64     `json:"records"` // of the audit trail, all verified
+	Tenants int       `json:"tenants"`
+	People  int       `json:"people"` // who can sign in
+	Moment  time.Time `json:"moment"` // of the newest record
+}
+
+// Restorer brings an appliance back from a backup and the recovery kit alone.
+// It needs nothing of the appliance that was lost.
+type Restorer struct {
+	DataDir string
+	Reader  Reader
+	Prove   func(ctx context.Context, t Trial) (Proof, error)
+	Logger  *slog.Logger
+}
+
+// Found is a backup in a target, as one sees it before a restore.
+type Found struct {
+	ID        id.ID     `json:"id"`
+	Name      string    `json:"name" doc:"Of the appliance."`
+	Kind      Kind      `json:"kind"`
+	Version   string    `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	Moment    time.Time `json:"moment" doc:"What the databases held then is what comes back."`
+	Bytes     int64     `json:"bytes"`
+	Unpacked  int64     `json:"unpacked"`
+	Includes  []string  `json:"includes"`
+	// Refused says why this release cannot restore it.
+	Refused string `json:"refused,omitempty"`
+	// Latest is the last moment that can be restored, with the log.
+	Latest time.Time `json:"latest" doc:"The last moment to which this backup can be brought with the log that follows it."`
+
+	key     string
+	summary Summary
+}
+
+// Points are the moments that can be restored.
+type Points struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Inspection is what a target holds for a key.
+type Inspection struct {
+	Backups []Found `json:"backups"`
+	Points  Points  `json:"points"`
+}
+
+// Inspect lists the backups in a target that a key opens, newest first. It
+// writes nothing. Faults: Unprocessable when there are backups and the key
+// opens none of them, NotFound when there are none, Unavailable.
+func (r Restorer) Inspect(ctx context.Context, store objectstore.Store, key age.Identity) (Inspection, error) {
+	listed, err := store.List(ctx, archives)
+	if err != nil {
+		return Inspection{}, err
+	}
+	segments, err := store.List(ctx, segmentsDir)
+	if err != nil {
+		return Inspection{}, err
+	}
+	in := Inspection{Backups: []Found{}}
+	var refused error
+	for _, o := range listed {
+		if !strings.HasSuffix(o.Key, summarySuffix) {
+			continue
+		}
+		sum, err := readSummary(ctx, store, o.Key, key)
+		if fault.Is(err, fault.Unprocessable) {
+			refused = err
+			continue
+		}
+		if err != nil {
+			return Inspection{}, err
+		}
+		in.Backups = append(in.Backups, r.found(o.Key, sum, segments))
+	}
+	if len(in.Backups) == 0 {
+		return Inspection{}, noneFound(refused)
+	}
+	slices.SortFunc(in.Backups, func(a, b Found) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	for _, f := range in.Backups {
+		if in.Points.From.IsZero() || f.Moment.Before(in.Points.From) {
+			in.Points.From = f.Moment
+		}
+		if f.Latest.After(in.Points.To) {
+			in.Points.To = f.Latest
+		}
+	}
+	return in, nil
+}
+
+func noneFound(refused error) error {
+	if refused != nil {
+		return refused
+	}
+	return fault.New(fault.NotFound, "There is no backup in this place. Check directory, bucket and prefix.")
+}
+
+func (r Restorer) found(key string, sum Summary, segments []objectstore.Info) Found {
+	f := Found{
+		ID: sum.ID, Name: sum.Name, Kind: sum.Kind, Version: sum.Version, CreatedAt: sum.CreatedAt, Moment: sum.Base.Moment,
+		Bytes: sum.Bytes, Unpacked: sum.Unpacked, Includes: sum.Includes, Latest: sum.Base.Moment,
+		key: strings.TrimSuffix(key, summarySuffix) + archiveSuffix, summary: sum,
+	}
+	if err := r.Reader.accept(sum.Header); err != nil {
+		f.Refused = fault.Message(err)
+	}
+	if follow := following(sum.Base, segments); len(follow) > 0 {
+		f.Latest = follow[len(follow)-1].Modified
+	}
+	return f
+}
+
+// following are the segments that continue the log of a backup without a gap.
+func following(base Base, segments []objectstore.Info) []objectstore.Info {
+	there := map[string]objectstore.Info{}
+	for _, o := range segments {
+		there[strings.TrimSuffix(path.Base(o.Key), segmentSuffix)] = o
+	}
+	var all []objectstore.Info
+	for name := nextSegment(base.EndWAL); ; name = nextSegment(name) {
+		o, ok := there[name]
+		if !ok {
+			return all
+		}
+		all = append(all, o)
+	}
+}
+
+// nextSegment is the name of the 16 MB segment after one, on its timeline.
+func nextSegment(name string) string {
+	var line, high, low uint32
+	if n, err := fmt.Sscanf(name, "%08X%08X%08X", &line, &high, &low); err != nil || n != 3 || len(name) != segmentName {
+		return ""
+	}
+	if low++; low > 0xFF {
+		high, low = high+1, 0
+	}
+	return fmt.Sprintf("%08X%08X%08X", line, high, low)
+}
+
+func readSummary(ctx context.Context, store objectstore.Store, key string, with age.Identity) (Summary, error) {
+	var sum Summary
+	r, err := store.Get(ctx, key)
+	if err != nil {
+		return sum, err
+	}
+	defer r.Close()
+	plain, err := age.Decrypt(r, with)
+	if err != nil {
+		return sum, wrongKey(err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(plain, maxHeader))
+	if err != nil {
+		return sum, translate(err)
+	}
+	return sum, decode(raw, &sum)
+}
+
+// Request says what to restore.
+type Request struct {
+	Store objectstore.Store
+	// File is the path of an archive, instead of a store.
+	File   string
+	Backup id.ID // zero is the newest, or the newest before Until
+	Key    age.Identity
+	// Until is the moment to go to; zero is that of the backup.
+	Until time.Time
+	// Latest goes to the end of the log instead.
+	Latest bool
+	// NewRootKey puts the secrets under a new root key, when the HSM is lost.
+	NewRootKey bool
+}
+
+// Prepare fetches a backup, unpacks it beside the data directory's contents,
+// starts it there, brings it to the moment that was asked for, and checks it.
+// Nothing that is in use is touched; Place then puts it into place. What an
+// earlier preparation left is removed first. Faults: those of Inspect and
+// Conflict for what cannot be restored.
+func (r Restorer) Prepare(ctx context.Context, q Request, report Report) (Proof, error) {
+	report("looking for the backup", 0)
+	var f Found
+	var err error
+	if q.File == "" {
+		if f, err = r.pick(ctx, q); err != nil {
+			return Proof{}, err
+		}
+	}
+	st, err := newStage(r.DataDir)
+	if err != nil {
+		return Proof{}, err
+	}
+	proof, err := r.prepare(ctx, q, f, st, report)
+	if err != nil {
+		return Proof{}, errors.Join(err, st.remove())
+	}
+	report("done", 100)
+	return proof, nil
+}
+
+func (r Restorer) prepare(ctx context.Context, q Request, f Found, st stage, report Report) (Proof, error) {
+	m, err := r.unpack(ctx, q, f, st.fresh(), report)
+	if err != nil {
+		return Proof{}, err
+	}
+	t := Trial{Dir: st.fresh(), Manifest: m, Until: q.Until, Key: q.Key, NewRootKey: q.NewRootKey}
+	report("fetching the log", 71)
+	if q.File == "" {
+		if t.Log, err = fetchLog(ctx, q, m.Base, st.log()); err != nil {
+			return Proof{}, err
+		}
+	}
+	report("starting the databases and checking the audit trail", 80)
+	proof, err := r.Prove(ctx, t)
+	if err != nil {
+		return Proof{}, err
+	}
+	return proof, st.ready(restored{Backup: m.ID, Name: m.Name, CreatedAt: m.CreatedAt, Moment: proof.Moment, Until: q.Until, At: time.Now().UTC()})
+}
+
+// unpack takes the archive from the store, or from its file.
+func (r Restorer) unpack(ctx context.Context, q Request, f Found, dir string, report Report) (Manifest, error) {
+	if q.File == "" {
+		return fetch(ctx, q.Store, f, q.Key, r.Reader, dir, report)
+	}
+	in, err := os.Open(q.File)
+	if err != nil {
+		return Manifest{}, fault.Wrap(fault.Invalid, err, "The backup %s cannot be read.", q.File)
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return Manifest{}, err
+	}
+	report("unpacking the backup", 1)
+	return take(ctx, in, Found{Bytes: info.Size()}, q.Key, r.Reader, dir, report)
+}
+
+// pick finds the backup to restore, and refuses what cannot be done with it.
+func (r Restorer) pick(ctx context.Context, q Request) (Found, error) {
+	in, err := r.Inspect(ctx, q.Store, q.Key)
+	if err != nil {
+		return Found{}, err
+	}
+	i := slices.IndexFunc(in.Backups, func(f Found) bool {
+		return f.ID == q.Backup || q.Backup.IsZero() && (q.Until.IsZero() || !f.Moment.After(q.Until))
+	})
+	switch {
+	case i < 0 && q.Backup.IsZero():
+		return Found{}, fault.New(fault.Conflict, "The oldest backup there was made at %s, after the moment that you ask for.", in.Points.From.Format(time.RFC3339))
+	case i < 0:
+		return Found{}, fault.New(fault.NotFound, "There is no such backup in this place.")
+	}
+	f := in.Backups[i]
+	switch {
+	case f.Refused != "":
+		return Found{}, fault.New(fault.Conflict, "%s", f.Refused)
+	case !q.Until.IsZero() && q.Until.Before(f.Moment):
+		return Found{}, fault.New(fault.Conflict, "This backup holds what was at %s. Take an older one, or a later moment.", f.Moment.Format(time.RFC3339))
+	case !q.Until.IsZero() && q.Until.After(f.Latest):
+		return Found{}, fault.New(fault.Conflict, "The log that follows this backup ends at %s. Take that moment or an earlier one, or the latest.", f.Latest.Format(time.RFC3339))
+	}
+	return f, nil
+}
+
+// fetch unpacks an archive into dir and compares it with its summary.
+func fetch(ctx context.Context, store objectstore.Store, f Found, key age.Identity, reader Reader, dir string, report Report) (Manifest, error) {
+	report("unpacking the backup", 1)
+	in, err := store.Get(ctx, f.key)
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer in.Close()
+	return take(ctx, in, f, key, reader, dir, report)
+}
+
+// take unpacks an archive that is being read. One without a summary is compared
+// with its manifest only.
+func take(ctx context.Context, in io.Reader, f Found, key age.Identity, reader Reader, dir string, report Report) (Manifest, error) {
+	digest := sha256.New()
+	u := unpacker{reader: reader, size: f.Bytes, tick: func(n int64) {
+		if f.Unpacked > 0 {
+			report("unpacking the backup", 1+int(min(n, f.Unpacked)*69/f.Unpacked))
+		}
+	}}
+	m, err := u.unpack(ctx, io.TeeReader(in, digest), key, dir)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if f.summary.Sum != "" && (m.ID != f.ID || hex.EncodeToString(digest.Sum(nil)) != f.summary.Sum) {
+		return Manifest{}, errDamaged("it is not the file that its summary describes")
+	}
+	return m, nil
+}
+
+// fetchLog gets the segments that follow a backup up to a moment, and all
+// histories, so that the new timeline gets a number of its own.
+func fetchLog(ctx context.Context, q Request, base Base, dir string) (string, error) {
+	listed, err := q.Store.List(ctx, segmentsDir)
+	if err != nil {
+		return "", err
+	}
+	var wanted []objectstore.Info
+	if q.Latest || !q.Until.IsZero() {
+		for _, o := range following(base, listed) {
+			wanted = append(wanted, o)
+			if !q.Until.IsZero() && o.Modified.After(q.Until.Add(logSlack)) {
+				break // it was sent after the moment, so it and what is before are enough
+			}
+		}
+	}
+	for _, o := range listed {
+		if strings.HasSuffix(o.Key, historySuffix+segmentSuffix) {
+			wanted = append(wanted, o)
+		}
+	}
+	for _, o := range wanted {
+		if err := fetchSegment(ctx, q.Store, o.Key, q.Key, filepath.Join(dir, strings.TrimSuffix(path.Base(o.Key), segmentSuffix))); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// logSlack is by how much the clocks of target and appliance may differ.
+const logSlack = 15 * time.Minute
+
+// maxSegment is the size of a segment; a history is far smaller.
+const maxSegment = 16 << 20
+
+func fetchSegment(ctx context.Context, store objectstore.Store, key string, with age.Identity, to string) error {
+	in, err := store.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	plain, err := age.Decrypt(boundReader{ctx, in}, with)
+	if err != nil {
+		return wrongKey(err)
+	}
+	packed, err := zstd.NewReader(plain, zstd.WithDecoderMaxWindow(64<<20), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, io.LimitReader(packed, maxSegment+1))
+	if err = errors.Join(err, f.Close()); err == nil && n > maxSegment {
+		err = errDamaged(path.Base(key) + " is no segment of a log")
+	}
+	return translate(err)
+}
