@@ -100,6 +100,7 @@ func Root() *cobra.Command {
 	addGlobalFlags(root)
 	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), factoryResetCommand(), pvesimCommand(), configCommand(), versionCommand())
 	root.AddCommand(doctorCommand(), supportBundleCommand())
+	root.AddCommand(licensesCommand(), manCommand())
 	return root
 }
 
