@@ -32,6 +32,7 @@ build/nimbus-verify:
 
 .PHONY: build/nimbus
 build/nimbus: bundle ui
+	go run ./packaging/licenses/gen
 	@echo "==> compiling build/nimbus (the first time takes some minutes)"
 	CGO_ENABLED=1 go build -ldflags '$(LDFLAGS)' -o build/nimbus ./cmd/nimbus
 
@@ -108,6 +109,47 @@ bench: build ## measure boot, memory, size and deployment overhead
 	go test -run '^$$' -bench Verify ./appliance/audit/ledger
 	go test -run '^$$' -bench VerifyDatabase -benchtime 3x -timeout 30m ./appliance/audit
 	go test -run '^$$' -bench Tenants -benchtime 1x -timeout 30m ./appliance/db
+
+# The package carries the time of the commit, not of the build.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+DEB_VERSION = $(shell packaging/version '$(VERSION)' $(SOURCE_DATE_EPOCH))
+DEB_ARCH ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
+DEB = build/nimbus_$(DEB_VERSION)_$(DEB_ARCH).deb
+
+.PHONY: deb
+deb: build ## make the Debian package, build/nimbus_VERSION_ARCH.deb; DEB_ARCH=arm64 cross-compiles
+	@$(MAKE) --no-print-directory deb-$(if $(filter $(DEB_ARCH),$(shell dpkg --print-architecture)),native,$(DEB_ARCH))
+
+.PHONY: deb-native
+deb-native:
+	@echo "==> packing $(DEB)"
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/licenses/gen -sbom $(DEB:.deb=.cdx.json) -version $(DEB_VERSION)
+	SBOM=$(DEB:.deb=.cdx.json) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb/build $(DEB_ARCH) $(DEB_VERSION) $(DEB)
+
+.PHONY: deb-arm64
+deb-arm64:
+	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo "The arm64 package needs a cross compiler: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; exit 1; }
+	go run ./embedded/postgres/bundle/fetch -arch arm64
+	GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go build -ldflags '$(LDFLAGS)' -o build/arm64/nimbus ./cmd/nimbus
+	GOARCH=arm64 CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o build/arm64/nimbus-verify ./cmd/nimbus-verify
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/licenses/gen -sbom $(DEB:.deb=.cdx.json) -version $(DEB_VERSION)
+	SBOM=$(DEB:.deb=.cdx.json) BINARY=build/arm64/nimbus VERIFY=build/arm64/nimbus-verify SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb/build arm64 $(DEB_VERSION) $(DEB)
+
+.PHONY: install-test
+install-test: tools deb ## install, upgrade, remove and purge the package in a small Debian, with a deployment
+	$(SUDO) packaging/test/root
+	$(SUDO) packaging/test/install $(DEB)
+
+IMAGE_TOOLS := debootstrap:debootstrap fdisk:sfdisk qemu-utils:qemu-img qemu-system-x86:qemu-system-x86_64 xz-utils:xz
+
+.PHONY: image
+image: deb ## make a bootable disk for virtual machines, build/nimbus_VERSION.qcow2.xz, with the lines for Proxmox beside it
+	@$(MAKE) --no-print-directory tools PACKAGES="$(IMAGE_TOOLS)"
+	$(SUDO) packaging/image/build $(DEB) build/nimbus_$(DEB_VERSION)
+
+.PHONY: image-test
+image-test: image ## boot that disk in QEMU: wizard, setup token on the console, a power cut in a deployment
+	node packaging/test/boot.mjs build/nimbus_$(DEB_VERSION).qcow2 power-cut
 
 .PHONY: fmt
 fmt: ## format the Go sources

@@ -99,7 +99,7 @@ func Root() *cobra.Command {
 	}
 	addGlobalFlags(root)
 	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), factoryResetCommand(), pvesimCommand(), configCommand(), versionCommand())
-	root.AddCommand(backupCommand(), restoreCommand(), doctorCommand(), supportBundleCommand(), certificateCommand())
+	root.AddCommand(backupCommand(), restoreCommand(), doctorCommand(), supportBundleCommand(), certificateCommand(), licensesCommand(), manCommand())
 	return root
 }
 

@@ -154,8 +154,22 @@ func configCommand() *cobra.Command {
 			}
 			return nil
 		},
+	}, &cobra.Command{
+		Use: "example", Short: "Print a configuration file with every setting, commented out", Args: cobra.NoArgs,
+		Run: func(c *cobra.Command, _ []string) { fmt.Fprint(c.OutOrStdout(), exampleConfig()) },
 	})
 	return cmd
+}
+
+// exampleConfig is the file that a package installs: nothing is set, all can be seen.
+func exampleConfig() string {
+	var b strings.Builder
+	b.WriteString("# Settings of Nimbus; see nimbus.yaml(5). Every line here shows a default.\n" +
+		"# `nimbus config check` finds mistakes. Restart the service after a change.\n")
+	for _, s := range known {
+		fmt.Fprintf(&b, "\n# %s%s\n#%s: %q\n", strings.ToUpper(s.help[:1]), s.help[1:], s.name, s.value)
+	}
+	return b.String()
 }
 
 // maskURL hides the password of a URL.

@@ -60,6 +60,7 @@ type Event struct {
 type collector struct {
 	notify func(Event)
 	seq    int
+	lines  int // of the event log, as far as they could be read
 
 	steps   map[string]*Change // by URN
 	reading map[string]bool    // URNs being refreshed
@@ -84,6 +85,7 @@ func (c *collector) line(data []byte) {
 	if json.Unmarshal(data, &in) != nil {
 		return
 	}
+	c.lines++
 	at := time.Unix(int64(in.Timestamp), 0).UTC()
 	switch {
 	case in.ResourcePreEvent != nil:
@@ -99,6 +101,15 @@ func (c *collector) line(data []byte) {
 	case in.SummaryEvent != nil:
 		c.emit(Event{Time: at, Kind: KindSummary, Planning: in.SummaryEvent.IsPreview, Counts: c.counts()})
 	}
+}
+
+// heard is an error when a run that ended well told nothing, not even that it began:
+// an empty plan would then look as if there were nothing to do.
+func (c *collector) heard(name string) error {
+	if c.lines > 0 {
+		return nil
+	}
+	return &Error{Op: name, Kind: ErrEngineFailed, Message: "nothing was heard of what it did; see that /proc is mounted"}
 }
 
 func (c *collector) emit(e Event) {

@@ -187,7 +187,9 @@ func (o *operation) cli(ctx context.Context, onEvent func(Event), plan *Plan, ar
 		return res, err
 	}
 	out, err := o.exec(ctx, command{run: o.run, id: o.id, args: args, event: c.line})
-	err = o.verdict(ctx, name, out, err, c, p)
+	if err = o.verdict(ctx, name, out, err, c, p); err == nil {
+		err = c.heard(name)
+	}
 	res.Plan, res.Failed = c.plan(o.run), c.failures()
 	res.Diagnostics = append(p.diagnostics(), c.diags...)
 	res.Duration = time.Since(res.Started)
@@ -198,7 +200,7 @@ func (o *operation) cli(ctx context.Context, onEvent func(Event), plan *Plan, ar
 // one to run; nil otherwise.
 func (o *operation) arguments(args []string) (*program, []string, error) {
 	name := args[0]
-	args = append(args, "--stack", o.run.qualified(), "--event-log", "/dev/fd/"+strconv.Itoa(eventFD), "--exec-kind", "auto.inline")
+	args = append(args, "--stack", o.run.qualified(), "--event-log", "/proc/self/fd/"+strconv.Itoa(eventFD), "--exec-kind", "auto.inline")
 	if o.run.Refresh && name != "refresh" {
 		args = append(args, "--refresh")
 	}
