@@ -2,6 +2,7 @@ package appliance_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,7 +23,9 @@ func TestRobustness03DiskFullThroughTheDoor(t *testing.T) {
 		t.Skip("only root can mount a small file system")
 	}
 	dir := appliancetest.Dir(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1g,mode=0755"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1g,mode=0755"); errors.Is(err, syscall.EPERM) {
+		t.Skip("this container may not mount a small file system")
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })

@@ -22,7 +22,9 @@ func smallDisk(t *testing.T, size string) string {
 		t.Skip("only root can mount a small file system")
 	}
 	dir := serverDir(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size+",mode=0755"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size+",mode=0755"); errors.Is(err, syscall.EPERM) {
+		t.Skip("this container may not mount a small file system")
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })

@@ -75,7 +75,7 @@ func (st store) following(ctx context.Context, f Filter, after, last int64, limi
 		return nil, err
 	}
 	where, args := t.where()
-	rows, _ := db.Tx(ctx).Query(ctx, `select e.sequence from `+t.tables()+where.sql()+fmt.Sprintf(` order by e.sequence limit %d`, limit), args...)
+	rows, _ := db.Tx(ctx).Query(ctx, `select `+t.sequence()+` from `+t.tables(where)+where.sql()+fmt.Sprintf(` order by 1 limit %d`, limit), args...)
 	sequences, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func (st store) count(ctx context.Context, f Filter) (n int64, err error) {
 		return 0, err
 	}
 	where, args := t.where()
-	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from `+t.tables()+where.sql(), args...).Scan(&n)
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from `+t.tables(where)+where.sql(), args...).Scan(&n)
 	return n, err
 }
 
@@ -163,10 +163,7 @@ func (t terms) where() (all conditions, args []any) {
 			all = append(all, strings.ReplaceAll(sql, "?", fmt.Sprintf("$%d", len(args))))
 		}
 	}
-	sequence := "e.sequence"
-	if t.Text != "" {
-		sequence = "w.sequence"
-	}
+	sequence := t.sequence()
 	add(t.Before > 0, sequence+" < ?", t.Before)
 	add(t.After > 0, sequence+" > ?", t.After)
 	if len(t.events) == 1 {
@@ -205,9 +202,22 @@ func atLeast(p Priority) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-func (t terms) tables() string {
-	if t.Text == "" {
+// sequence is the column by which pages go on.
+func (t terms) sequence() string {
+	if t.Text != "" {
+		return "w.sequence"
+	}
+	return "e.sequence"
+}
+
+// tables are what the conditions are on. Records that have words are sealed:
+// those that are found by words alone need no second look.
+func (t terms) tables(where conditions) string {
+	switch {
+	case t.Text == "":
 		return "audit_entry e"
+	case !slices.ContainsFunc(where, func(c string) bool { return strings.HasPrefix(c, "e.") }):
+		return "audit_word w"
 	}
 	return "audit_word w join audit_entry e on e.sequence = w.sequence"
 }
@@ -219,11 +229,8 @@ func (t terms) from(limit int) (string, []any) {
 	column, values := t.several()
 	if column == "" {
 		where, args := t.where()
-		sequence := "e.sequence"
-		if t.Text != "" {
-			sequence = "w.sequence"
-		}
-		return `select ` + sequence + ` as sequence from ` + t.tables() + where.sql() + fmt.Sprintf(` order by %s desc limit %d`, sequence, limit), args
+		sequence := t.sequence()
+		return `select ` + sequence + ` as sequence from ` + t.tables(where) + where.sql() + fmt.Sprintf(` order by %s desc limit %d`, sequence, limit), args
 	}
 	where, args := t.where()
 	args = append(args, values)
