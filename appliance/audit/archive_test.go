@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -356,5 +357,45 @@ func TestArchiveWorkflow(t *testing.T) {
 	want := []any{"audit-archive-" + c.tenant.String(), ArchiveInput{One: true, Tenant: c.tenant}, "audit-archive-provider", ArchiveInput{One: true}}
 	if !slices.Equal(client.inputs, want) {
 		t.Errorf("asked for are %v", client.inputs)
+	}
+}
+
+// TestSegmentsAreReadBackAgain loses a segment of which nothing is due: the run
+// a month later tells, and the compliance dashboard does.
+func TestSegmentsAreReadBackAgain(t *testing.T) {
+	t.Parallel()
+	c, ada := newLife(t)
+	c.old(t, 300, 400)
+	if err := errors.Join(c.archiveChain(c.ctx, c.tenant), c.endArchive(c.ctx, c.tenant, "")); err != nil {
+		t.Fatal(err)
+	}
+	check := func() (Kept, Check) {
+		t.Helper()
+		d, err := c.Compliance(ada, Period{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(d.Score, func(c Check) bool { return c.Check == "archive_works" })
+		return d.Retention, d.Score[at]
+	}
+	kept, works := check()
+	if kept.Archived != 256 || kept.Segments != 1 || kept.Pruned != 0 || kept.Damaged != 0 || kept.RanAt == nil || kept.Oldest == nil || kept.Archive != ArchiveDirectory || !works.OK {
+		t.Errorf("%+v %+v", kept, works)
+	}
+	if err := os.Remove(c.objects(t)[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.reread(c.ctx, c.tenant); err != nil {
+		t.Errorf("it was read back a moment ago: %v", err)
+	}
+	c.superuser(t, "update audit_segment_check set at = at - interval '31 days'")
+	if err := c.reread(c.ctx, c.tenant); !foundDamaged(err) {
+		t.Errorf("it is gone, and that gives %v", err)
+	}
+	if kept, works := check(); kept.Damaged != 1 || works.OK {
+		t.Errorf("%+v %+v", kept, works)
+	}
+	if events := c.events(t, c.tenant); strings.Count(events, "audit.segment.damaged") != 1 {
+		t.Errorf("recorded are %s", events)
 	}
 }
