@@ -132,7 +132,9 @@ func (a archiveSteps) write(ctx context.Context, chain id.ID) error {
 }
 
 func (a archiveSteps) prune(ctx context.Context, chain id.ID) error {
-	return a.unlessPurged(ctx, chain, func(ctx context.Context) error { return a.pruneChain(ctx, chain) })
+	return a.unlessPurged(ctx, chain, func(ctx context.Context) error {
+		return errors.Join(a.pruneChain(ctx, chain), a.reread(ctx, chain))
+	})
 }
 
 func (a archiveSteps) end(ctx context.Context, chain id.ID, problem string) error {

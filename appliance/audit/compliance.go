@@ -49,6 +49,7 @@ type Dashboard struct {
 	Unapproved Unapproved    `json:"changes_without_approval"`
 	BreakGlass []Emergency   `json:"break_glass"`
 	Coverage   Coverage      `json:"coverage"`
+	Retention  Kept          `json:"retention"`
 	Anomalies  OpenAnomalies `json:"open_anomalies"`
 	Score      []Check       `json:"score"`
 }
@@ -118,6 +119,22 @@ type Coverage struct {
 	link []byte
 }
 
+// Kept is how long records are kept, and what became of those that were not.
+type Kept struct {
+	Policy        Retention   `json:"policy"`
+	Oldest        *time.Time  `json:"oldest" doc:"Of the records in the database."`
+	Holds         int64       `json:"holds" doc:"Legal holds that hold."`
+	Archive       ArchiveKind `json:"archive" enum:"none,directory,s3"`
+	Archived      int64       `json:"archived" doc:"Records that are in the archive."`
+	Pruned        int64       `json:"pruned" doc:"Records that are in the archive only."`
+	Segments      int64       `json:"segments"`
+	Damaged       int64       `json:"damaged" doc:"Segments that did not hold when they were last read back."`
+	ReadBackAt    *time.Time  `json:"read_back_at" doc:"When the segment was read back that was not for longest."`
+	RanAt         *time.Time  `json:"ran_at"`
+	FailingSince  *time.Time  `json:"failing_since"`
+	FailingReason string      `json:"failing_reason"`
+}
+
 // OpenAnomalies counts open findings.
 type OpenAnomalies struct {
 	Total    int64 `json:"total"`
@@ -185,6 +202,9 @@ func (s *Service) fill(ctx context.Context, tenant id.ID, d *Dashboard, p Period
 		return err
 	}
 	if d.Coverage, err = (insightStore{}).coverage(ctx); err != nil {
+		return err
+	}
+	if d.Retention, err = s.kept(ctx); err != nil {
 		return err
 	}
 	open, err := insightStore{}.openAnomalies(ctx)
@@ -379,6 +399,34 @@ func (e *Emergency) add(r seen) {
 	}
 }
 
+// kept reads how records are kept, in the transaction's scope.
+func (s *Service) kept(ctx context.Context) (k Kept, err error) {
+	archive, err := s.store.archive(ctx)
+	if err != nil {
+		return k, err
+	}
+	k.Archive, k.RanAt, k.FailingSince, k.FailingReason = archive.Kind, archive.RanAt, archive.FailedAt, archive.Error
+	if k.Policy, err = s.store.retention(ctx); err != nil {
+		return k, err
+	}
+	return k, s.store.keptCounts(ctx, &k)
+}
+
+// archiveWorks is a check where there is an archive, or something in one.
+func archiveWorks(k Kept) []Check {
+	if k.Archive == ArchiveNone && k.Segments == 0 {
+		return nil
+	}
+	check := Check{Check: "archive_works", OK: k.FailingSince == nil && k.Damaged == 0, Fix: "/audit-settings/archive",
+		Detail: fmt.Sprintf("%d records are in the archive, %d of them there only; every segment was whole when it was last read back.", k.Archived, k.Pruned)}
+	if k.Damaged > 0 {
+		check.Detail = fmt.Sprintf("%d segments of the archive are damaged. Bring them back from a copy of it.", k.Damaged)
+	} else if k.FailingSince != nil {
+		check.Detail = "The archive fails since " + k.FailingSince.UTC().Format(time.RFC3339) + ". " + k.FailingReason
+	}
+	return []Check{check}
+}
+
 // score are the checks of a dashboard. What a hook does not tell is not checked.
 func score(d Dashboard, p *Posture, now time.Time) []Check {
 	c := d.Coverage
@@ -391,6 +439,7 @@ func score(d Dashboard, p *Posture, now time.Time) []Check {
 		{"changes_approved", d.Unapproved.Count == 0, fmt.Sprintf("%d executions in the period were not approved by a second person.", d.Unapproved.Count), "/audit/compliance"},
 		{"no_break_glass", len(d.BreakGlass) == 0, fmt.Sprintf("Break-glass was asked for %d times in the period.", len(d.BreakGlass)), "/audit/compliance"},
 	}
+	all = append(all, archiveWorks(d.Retention)...)
 	if p == nil {
 		return all
 	}

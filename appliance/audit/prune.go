@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/db"
@@ -13,6 +14,29 @@ import (
 
 // rangesMost is how many ranges one record tells of: its details are bounded.
 const rangesMost = 2000
+
+const (
+	// rereadAfter is how long a segment is taken to be whole, and rereadMost how
+	// many are read back in one run.
+	rereadAfter = 30 * 24 * time.Hour
+	rereadMost  = 16
+)
+
+// reread reads some segments back that were not for long, so that one that is
+// lost is known before it is needed.
+func (s *Service) reread(ctx context.Context, tenant id.ID) error {
+	var old []archived
+	err := s.in(ctx, tenant, func(ctx context.Context) (err error) {
+		old, err = s.store.stale(ctx, time.Now().Add(-rereadAfter), rereadMost)
+		return err
+	})
+	failed := []error{err}
+	for _, seg := range old {
+		seg.Tenant = s.chainOf(tenant)
+		failed = append(failed, s.readBack(ctx, seg))
+	}
+	return errors.Join(failed...)
+}
 
 // pruneChain deletes the records whose retention is over and that nothing
 // holds, segment by segment, each after its copy was read back. The database

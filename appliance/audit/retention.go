@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"time"
@@ -132,3 +133,21 @@ func (s *Service) chainTarget(tenant id.ID) Target {
 
 // daysAgo is a time some days before now.
 func daysAgo(days int) time.Time { return time.Now().Add(-time.Duration(days) * 24 * time.Hour) }
+
+// said tells it in a sentence.
+func (r Retention) said() string {
+	days := func(n *int) string {
+		if n == nil {
+			return "for ever"
+		}
+		return fmt.Sprintf("%d days", *n)
+	}
+	text := "everything " + days(r.DefaultDays)
+	for _, rule := range r.Rules {
+		text += ", " + rule.Event + " " + days(rule.Days)
+	}
+	if !r.PruneEnabled {
+		text += "; nothing is deleted yet"
+	}
+	return text
+}

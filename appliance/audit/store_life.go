@@ -257,3 +257,22 @@ func (store) knowsKey(ctx context.Context, key string) (known bool, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `select exists (select from audit_segment where key = $1)`, key).Scan(&known)
 	return known, err
 }
+
+// keptCounts counts what is archived, pruned and held.
+func (store) keptCounts(ctx context.Context, k *Kept) error {
+	return db.Tx(ctx).QueryRow(ctx, `with newest as (select s.id, c.at, c.error from audit_segment s
+			left join lateral (select at, error from audit_segment_check where segment_id = s.id order by at desc limit 1) c on true)
+		select (select sealed_at from audit_entry order by sequence limit 1),
+			(select count(*) from audit_hold where released_at is null),
+			(select coalesce(sum(last - first + 1), 0)::bigint from audit_segment),
+			(select coalesce(sum(records), 0)::bigint from audit_pruning),
+			count(*), count(*) filter (where error <> ''), min(at) from newest`).
+		Scan(&k.Oldest, &k.Holds, &k.Archived, &k.Pruned, &k.Segments, &k.Damaged, &k.ReadBackAt)
+}
+
+// stale are segments that were not read back since a time, the longest first.
+func (store) stale(ctx context.Context, since time.Time, most int) ([]archived, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, segmentColumns+`where coalesce((select max(c.at) from audit_segment_check c where c.segment_id = s.id), 'epoch') < $1
+		order by (select max(c.at) from audit_segment_check c where c.segment_id = s.id) nulls first limit $2`, since, most)
+	return pgx.CollectRows(rows, scanSegment)
+}
