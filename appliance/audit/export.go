@@ -54,20 +54,21 @@ const (
 
 // Export is a file with records and their proof.
 type Export struct {
-	ID        id.ID        `json:"id"`
-	State     ExportState  `json:"state" enum:"running,done,failed,cancelled"`
-	Format    ExportFormat `json:"format" enum:"jsonl,csv"`
-	Filter    Filter       `json:"filter"`
-	Records   int64        `json:"records"`
-	Position  int64        `json:"position" doc:"The last record that was looked at, of total."`
-	Total     int64        `json:"total"`
-	Bytes     int64        `json:"bytes"`
-	SHA256    string       `json:"sha256" doc:"Of the file, in hexadecimal."`
-	Error     string       `json:"error"`
-	CreatedBy id.ID        `json:"created_by"`
-	Creator   string       `json:"creator"`
-	CreatedAt time.Time    `json:"created_at"`
-	ExpiresAt time.Time    `json:"expires_at"`
+	ID          id.ID        `json:"id"`
+	State       ExportState  `json:"state" enum:"running,done,failed,cancelled"`
+	Format      ExportFormat `json:"format" enum:"jsonl,csv"`
+	Filter      Filter       `json:"filter"`
+	WithArchive bool         `json:"include_archive" doc:"Records that are in the archive only are in it too."`
+	Records     int64        `json:"records"`
+	Position    int64        `json:"position" doc:"The last record that was looked at, of total."`
+	Total       int64        `json:"total"`
+	Bytes       int64        `json:"bytes"`
+	SHA256      string       `json:"sha256" doc:"Of the file, in hexadecimal."`
+	Error       string       `json:"error"`
+	CreatedBy   id.ID        `json:"created_by"`
+	Creator     string       `json:"creator"`
+	CreatedAt   time.Time    `json:"created_at"`
+	ExpiresAt   time.Time    `json:"expires_at"`
 }
 
 func (e Export) target() Target { return Target{Kind: "audit-export", ID: e.ID.String()} }
@@ -75,6 +76,19 @@ func (e Export) target() Target { return Target{Kind: "audit-export", ID: e.ID.S
 // StartExport begins to write the records of the actor's tenant that match. It
 // is recorded before the first byte.
 func (s *Service) StartExport(ctx context.Context, format ExportFormat, f Filter) (Export, error) {
+	return s.startExport(ctx, format, f, false)
+}
+
+// StartExportWithArchive is StartExport for somebody who may read the archive:
+// records that are there only are in the file too.
+func (s *Service) StartExportWithArchive(ctx context.Context, format ExportFormat, f Filter) (Export, error) {
+	if _, err := s.authorise(ctx, ReadArchive); err != nil {
+		return Export{}, err
+	}
+	return s.startExport(ctx, format, f, true)
+}
+
+func (s *Service) startExport(ctx context.Context, format ExportFormat, f Filter, archive bool) (Export, error) {
 	a, err := s.authorise(ctx, CreateExport)
 	if err != nil {
 		return Export{}, err
@@ -88,12 +102,12 @@ func (s *Service) StartExport(ctx context.Context, format ExportFormat, f Filter
 	}
 	f.Before, f.After, f.Limit = 0, 0, 0
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	e := Export{ID: id.New(), State: ExportRunning, Format: format, Filter: f, CreatedBy: a.ID, Creator: a.Name, CreatedAt: now, ExpiresAt: now.Add(exportLife)}
+	e := Export{ID: id.New(), State: ExportRunning, Format: format, Filter: f, WithArchive: archive, CreatedBy: a.ID, Creator: a.Name, CreatedAt: now, ExpiresAt: now.Add(exportLife)}
 	err = s.in(ctx, a.TenantID, func(ctx context.Context) error {
 		if err := s.store.addExport(ctx, e); err != nil {
 			return err
 		}
-		return s.Record(ctx, Entry{Event: "audit.export.started", Priority: Warning, Target: e.target(), Details: map[string]any{"format": format, "filter": f}})
+		return s.Record(ctx, Entry{Event: "audit.export.started", Priority: Warning, Target: e.target(), Details: map[string]any{"format": format, "filter": f, "include_archive": archive}})
 	})
 	if err != nil {
 		return Export{}, err
@@ -281,12 +295,12 @@ type exporting struct {
 }
 
 func (x *exporting) stream(ctx context.Context) error {
-	o := StreamOptions{Tenant: x.tenant, GoOn: x.files.goOn, Place: x.place, Progress: func(at int64) { x.progress(ctx, at) }}
+	o := StreamOptions{Tenant: x.tenant, WithArchive: x.Export.WithArchive, GoOn: x.files.goOn, Place: x.place, Progress: func(at int64) { x.progress(ctx, at) }}
 	if x.files.table != nil {
 		o.LeavesOnly, o.Record = true, func(r Sealed) error { return x.files.table.Record(r.Sequence, r.Body) }
 	}
 	if !x.Filter.empty() {
-		o.Filter = x.Filter
+		o.Filter, o.Match = x.Filter, x.Filter.matcher()
 		o.Next = func(ctx context.Context, after, last int64, limit int) ([]Sealed, error) {
 			return x.store.following(ctx, x.Filter, after, last, limit)
 		}

@@ -15,13 +15,13 @@ import (
 // exportsShown is how many exports a list has at most: they expire.
 const exportsShown = 200
 
-const exportColumns = `select id, state, format, filter, records, position, total, bytes, sha256, error, created_by, creator, created_at, expires_at from audit_export`
+const exportColumns = `select id, state, format, filter, records, position, total, bytes, sha256, error, created_by, creator, created_at, expires_at, include_archive from audit_export`
 
 func scanExport(row pgx.CollectableRow) (Export, error) {
 	var e Export
 	var filter []byte
 	err := row.Scan(&e.ID, &e.State, &e.Format, &filter, &e.Records, &e.Position, &e.Total, &e.Bytes, &e.SHA256, &e.Error,
-		&e.CreatedBy, &e.Creator, &e.CreatedAt, &e.ExpiresAt)
+		&e.CreatedBy, &e.Creator, &e.CreatedAt, &e.ExpiresAt, &e.WithArchive)
 	if err != nil {
 		return e, err
 	}
@@ -33,8 +33,8 @@ func (store) addExport(ctx context.Context, e Export) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.Tx(ctx).Exec(ctx, `insert into audit_export (id, format, filter, created_by, creator, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7)`,
-		e.ID, e.Format, filter, e.CreatedBy, e.Creator, e.CreatedAt, e.ExpiresAt)
+	_, err = db.Tx(ctx).Exec(ctx, `insert into audit_export (id, format, filter, created_by, creator, created_at, expires_at, include_archive) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		e.ID, e.Format, filter, e.CreatedBy, e.Creator, e.CreatedAt, e.ExpiresAt, e.WithArchive)
 	return err
 }
 

@@ -276,3 +276,14 @@ func (store) stale(ctx context.Context, since time.Time, most int) ([]archived, 
 		order by (select max(c.at) from audit_segment_check c where c.segment_id = s.id) nulls first limit $2`, since, most)
 	return pgx.CollectRows(rows, scanSegment)
 }
+
+// prunedSegment is the first segment with the record of that number or a later
+// one from which something was pruned.
+func (store) prunedSegment(ctx context.Context, next int64) (archived, bool, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, segmentColumns+`where s.last >= $1 and exists (select from audit_pruning p where p.segment_id = s.id) order by s.first limit 1`, next)
+	found, err := pgx.CollectExactlyOneRow(rows, scanSegment)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return found, false, nil
+	}
+	return found, err == nil, err
+}

@@ -35,6 +35,10 @@ type StreamOptions struct {
 	// Alone leaves out what it takes to compare checkpoints that were published of records
 	// outside the range, so that the stream is not longer than what is in it.
 	Alone bool
+	// WithArchive has ranges of which records were pruned read from the archive; of those Match
+	// tells which go in, nil: all do.
+	WithArchive bool
+	Match       func(r Record, body []byte) bool
 	// Progress is called now and then with the last record that was looked at.
 	Progress func(at int64)
 	// Place is called beside it, for who keeps the place; an error ends the stream.
@@ -153,7 +157,7 @@ func (st *streamer) run(ctx context.Context) error {
 		return st.skip(st.treeOf(ctx), st.From-1, ledger.Outside)
 	})
 	for err == nil && st.out.Next() <= st.To {
-		err = st.in(ctx, st.Tenant, st.batch)
+		err = st.step(ctx)
 		if err == nil && st.Progress != nil {
 			st.Progress(st.out.Next() - 1)
 		}
@@ -194,10 +198,10 @@ func (st *streamer) explained(ctx context.Context) error {
 	return errors.Join(err, fault.New(fault.Conflict, "Records %d to %d are missing, and no record says that they were pruned. Verify the chain.", left[0].From, left[0].To))
 }
 
-// batch writes the next records, with what lies between them.
-func (st *streamer) batch(ctx context.Context) error {
+// batch writes the next records up to one, with what lies between them.
+func (st *streamer) batch(ctx context.Context, to int64) error {
 	nodes := st.treeOf(ctx)
-	found, err := st.next(ctx, st.out.Next()-1)
+	found, err := st.next(ctx, st.out.Next()-1, to)
 	if err != nil {
 		return err
 	}
@@ -212,17 +216,17 @@ func (st *streamer) batch(ctx context.Context) error {
 	}
 	switch {
 	case len(found) < streamBatch:
-		return st.skip(nodes, st.To, why)
+		return st.skip(nodes, to, why)
 	default: // the tail of the batch may have been left out
 		return st.skip(nodes, found[len(found)-1].Sequence, why)
 	}
 }
 
-func (st *streamer) next(ctx context.Context, after int64) ([]Sealed, error) {
+func (st *streamer) next(ctx context.Context, after, to int64) ([]Sealed, error) {
 	if st.Next != nil {
-		return st.Next(ctx, after, st.To, streamBatch)
+		return st.Next(ctx, after, to, streamBatch)
 	}
-	return st.store.stretch(ctx, after+1, st.To, streamBatch)
+	return st.store.stretch(ctx, after+1, to, streamBatch)
 }
 
 func (st *streamer) record(nodes *tree, r Sealed, why string) error {

@@ -26,12 +26,16 @@ func registerExports(a *web.API, h handlers) {
 
 type startExportInput struct {
 	Body struct {
-		Format audit.ExportFormat `json:"format" enum:"jsonl,csv"`
-		Filter audit.Filter       `json:"filter,omitempty"`
+		Format  audit.ExportFormat `json:"format" enum:"jsonl,csv"`
+		Filter  audit.Filter       `json:"filter,omitempty"`
+		Archive bool               `json:"include_archive,omitempty" doc:"Also records that are in the archive only; needs audit:archive:read."`
 	}
 }
 
 func (h handlers) startExport(ctx context.Context, in *startExportInput) (audit.Export, error) {
+	if in.Body.Archive {
+		return h.StartExportWithArchive(ctx, in.Body.Format, in.Body.Filter)
+	}
 	return h.StartExport(ctx, in.Body.Format, in.Body.Filter)
 }
 

@@ -1,0 +1,79 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"nimbus/appliance/audit/ledger"
+)
+
+// step writes the next records: from the archive where some of them are there
+// only, and from the database up to there.
+func (st *streamer) step(ctx context.Context) error {
+	to := st.To
+	if st.WithArchive {
+		var seg archived
+		var found bool
+		err := st.in(ctx, st.Tenant, func(ctx context.Context) (err error) {
+			seg, found, err = st.store.prunedSegment(ctx, st.out.Next())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if found && seg.First <= st.out.Next() {
+			return st.fromArchive(ctx, seg)
+		}
+		if found {
+			to = min(to, seg.First-1)
+		}
+	}
+	return st.in(ctx, st.Tenant, func(ctx context.Context) error { return st.batch(ctx, to) })
+}
+
+// fromArchive writes the rest of a segment's range as the segment has it. That
+// it is what the chain had shows by the root, without which no stream is closed.
+func (st *streamer) fromArchive(ctx context.Context, seg archived) error {
+	seg.Tenant = st.Tenant
+	store, err := st.openArchive(ctx, seg.Tenant, seg.place)
+	if err != nil {
+		return err
+	}
+	var found []Sealed
+	write := func(upTo int64) error {
+		return st.in(ctx, st.Tenant, func(ctx context.Context) error {
+			nodes := st.treeOf(ctx)
+			for _, r := range found {
+				if err := st.record(nodes, r, ledger.Filtered); err != nil {
+					return err
+				}
+			}
+			found = found[:0]
+			return st.skip(nodes, upTo, ledger.Filtered)
+		})
+	}
+	first, last := st.out.Next(), min(seg.Last, st.To)
+	err = st.VerifySegment(ctx, store, seg.Segment, func(n int64, body []byte) error {
+		if n < first || n > last || !st.matches(body) {
+			return nil
+		}
+		leaf := ledger.Leaf(body)
+		if found = append(found, Sealed{Sequence: n, Body: bytes.Clone(body), Leaf: leaf[:]}); len(found) < streamBatch {
+			return nil
+		}
+		return write(n)
+	})
+	if err != nil {
+		return err
+	}
+	return write(last)
+}
+
+func (st *streamer) matches(body []byte) bool {
+	if st.Match == nil {
+		return true
+	}
+	var r Record
+	return json.Unmarshal(body, &r) == nil && st.Match(r, body)
+}
