@@ -7,6 +7,9 @@ export async function wizard(page, appliance) {
   await page.getByLabel('Setup token').fill(await appliance.token());
   await shot(page, 'setup-1-token');
   await press(page, 'Begin');
+  await page.getByRole('radio', { name: /^Set up new/ }).waitFor();
+  await shot(page, 'setup-1-begin');
+  await press(page, 'Continue');
   await page.getByLabel('Name', { exact: true }).fill('Homelab');
   await page.getByLabel('Address').fill(appliance.url);
   await shot(page, 'setup-2-appliance');

@@ -63,6 +63,18 @@ function proxmox(body) {
   }];
 }
 
+// A restore that takes ten seconds; a kit with "other" in it is another appliance's.
+let begun = 0;
+const ago = (hours) => new Date(Date.now() - hours * 3_600_000).toISOString();
+const found = (n, hours, rest) => ({ id: `019ab2f5-0000-7000-8000-${String(n).padStart(12, '0')}`, name: 'nimbus-01', kind: 'scheduled', version: '0.1.0', created_at: ago(hours + 0.05), moment: ago(hours), bytes: 613_900_000, unpacked: 2_411_000_000, includes: [], latest: ago(0.02), ...rest });
+const wrongKit = (body) => body.key.includes('other') && problem(422, 'unprocessable', 'This recovery kit does not open the backup: it is another appliance’s, or an older or newer kit. Find the kit that was in use when the backup was made. Nothing was touched.');
+const restoring = (scenario) => {
+  if (!begun) return scenario.failing ? { state: 'failed', stage: 'checking what was restored', percent: 81, error: 'The disk has 1.2 GiB free and the backup needs 4.8 GiB. Make room, or restore on a larger disk.' } : { state: 'idle', stage: '', percent: 0 };
+  const percent = Math.min(100, Math.floor((Date.now() - begun) / 100));
+  if (percent < 100) return { state: 'running', stage: percent < 60 ? 'unpacking the databases' : 'checking what was restored', percent };
+  return { state: 'done', stage: 'done', percent: 100, proof: { chains: 4, records: 18_204, tenants: 3, people: 11, moment: ago(0.02) } };
+};
+
 /** What `GET /v1/setup` and the steps answer. */
 export const routes = [
   ['GET', /^\/v1\/setup$/, ({ scenario }) => scenario.setup
@@ -95,6 +107,13 @@ export const routes = [
     if (body.kit.trim() !== kit.trim()) return [200, { ok: false, message: 'This is not the newest kit. Choose the file that was downloaded last.' }];
     done('recovery_kit', {});
     return [200, { ok: true, message: 'The kit opened the trial secret.' }];
+  }],
+  ['POST', /^\/v1\/setup\/restore\/inspect$/, ({ body }) => wrongKit(body) || [200, { backups: [found(1, 7), found(2, 31, { latest: ago(31) }), found(3, 800, { version: '0.2.0', refused: 'It was made by Nimbus 0.2.0; this is 0.1.0. Install that release or a newer one.' })], points: { from: ago(31), to: ago(0.02) } }]],
+  ['POST', /^\/v1\/setup\/restore$/, ({ body, scenario }) => wrongKit(body) || ((begun = Date.now()), [202, restoring(scenario)])],
+  ['GET', /^\/v1\/setup\/restore$/, ({ scenario }) => {
+    const now = restoring(scenario);
+    if (now.state === 'done') setTimeout(() => { begun = 0; scenario.setup = false; }, 3000);
+    return [200, now];
   }],
   ['POST', /^\/v1\/setup\/complete$/, ({ scenario }) => { scenario.setup = false; return [204]; }],
 ];

@@ -109,6 +109,10 @@ export const routes: Routes = [
         loadChildren: () => import('./features/doctor/workflows.routes').then((m) => m.routes),
       },
       {
+        path: 'backups',
+        loadChildren: () => import('./features/backup/backup.routes').then((m) => m.routes),
+      },
+      {
         path: 'mail',
         loadComponent: () => import('./features/system/mail-page').then((m) => m.MailPage),
       },

@@ -56,6 +56,7 @@ export const navigation: readonly NavigationGroup[] = [
       { path: '/health', label: $localize`System health`, icon: 'health', keys: 'g y' },
       { path: '/doctor', label: $localize`Doctor`, icon: 'gauge', keys: 'g x', needs: ['system:doctor:read'], providerOnly: true },
       { path: '/workflows', label: $localize`Workflows`, icon: 'play', keys: 'g w', needs: ['system:workflow:read'], providerOnly: true },
+      { path: '/backups', label: $localize`Backups`, icon: 'archive', keys: 'g f', needs: ['system:backup:read'], providerOnly: true },
       { path: '/mail', label: $localize`Mail`, icon: 'mail', keys: 'g m', needs: ['system:mail:read'], providerOnly: true },
     ],
   },

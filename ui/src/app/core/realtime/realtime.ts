@@ -22,7 +22,8 @@ export type LiveType =
   | 'breakglass.opened'
   | 'breakglass.ended'
   | 'session.ended'
-  | 'audit.anomaly';
+  | 'audit.anomaly'
+  | 'backup.updated';
 
 /** Things whose details arrive only while they are watched. */
 export type Watchable = 'deployment' | 'task' | 'stack';

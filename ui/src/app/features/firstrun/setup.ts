@@ -38,6 +38,8 @@ export class Setup {
   private readonly api = inject(Api);
 
   readonly state = remote<SetupState>(() => '/setup');
+  /** Whether nothing was answered yet, so that a restore can take the place of setting up. */
+  readonly untouched = computed(() => (this.state.value()?.steps ?? []).every((step) => !step.done));
   readonly authenticated = computed(() => this.state.value()?.authenticated ?? false);
   /** The first step that is not done, or null when all are. */
   readonly firstOpen = computed(() => stepNames.find((name) => !this.isDone(name)) ?? null);
