@@ -64,7 +64,7 @@ const pages = ['', 'inventory', 'connections', 'stacks', 'deployments', 'approva
   'identity-providers', 'identity-providers/new', 'identity-providers/scim', 'break-glass', 'health', 'profile'];
 
 /** What the provider's administrators see. */
-const systemPages = ['doctor', 'workflows', 'workflows/schedules', 'backups', 'backups/settings', 'mail'];
+const systemPages = ['doctor', 'workflows', 'workflows/schedules', 'backups', 'backups/settings', 'certificate', 'mail'];
 
 async function look(page, appliance, path) {
   await step(`look at /${path}`, async () => {

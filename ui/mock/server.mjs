@@ -13,6 +13,7 @@ import { routes as auditRoutes } from './audit.mjs';
 import { routes as lifeRoutes } from './audit-life.mjs';
 import { routes as watchRoutes } from './audit-watch.mjs';
 import { routes as backupRoutes } from './backups.mjs';
+import { routes as certificateRoutes } from './certificate.mjs';
 import { routes as doctorRoutes } from './doctor.mjs';
 import { routes as infrastructureRoutes } from './infrastructure.mjs';
 import { routes as peopleRoutes } from './people.mjs';
@@ -26,7 +27,7 @@ const dist = process.env.DIST ?? fileURLToPath(new URL('../dist', import.meta.ur
 const port = Number(process.env.PORT ?? 4300);
 const scenario = { setup: false, empty: false, breakglass: false, signed_out: false, failing: false, refused: false, step_up: false, second_factor: false, enrol: false, elsewhere: false };
 refuse(() => (scenario.refused ? 'You may not do this: it needs audit:record:read. No grant matches.' : ''));
-const routes = [...setupRoutes, ...permissionRoutes, ...signInRoutes, ...tenancyRoutes, ...peopleRoutes, ...auditRoutes, ...lifeRoutes, ...watchRoutes, ...applianceRoutes, ...backupRoutes, ...doctorRoutes, ...infrastructureRoutes];
+const routes = [...setupRoutes, ...permissionRoutes, ...signInRoutes, ...tenancyRoutes, ...peopleRoutes, ...auditRoutes, ...lifeRoutes, ...watchRoutes, ...applianceRoutes, ...backupRoutes, ...certificateRoutes, ...doctorRoutes, ...infrastructureRoutes];
 const types = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

@@ -109,6 +109,10 @@ export const routes: Routes = [
         loadChildren: () => import('./features/doctor/workflows.routes').then((m) => m.routes),
       },
       {
+        path: 'certificate',
+        loadComponent: () => import('./features/doctor/certificate-page').then((m) => m.CertificatePage),
+      },
+      {
         path: 'backups',
         loadChildren: () => import('./features/backup/backup.routes').then((m) => m.routes),
       },

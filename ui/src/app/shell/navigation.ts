@@ -57,6 +57,7 @@ export const navigation: readonly NavigationGroup[] = [
       { path: '/doctor', label: $localize`Doctor`, icon: 'gauge', keys: 'g x', needs: ['system:doctor:read'], providerOnly: true },
       { path: '/workflows', label: $localize`Workflows`, icon: 'play', keys: 'g w', needs: ['system:workflow:read'], providerOnly: true },
       { path: '/backups', label: $localize`Backups`, icon: 'archive', keys: 'g f', needs: ['system:backup:read'], providerOnly: true },
+      { path: '/certificate', label: $localize`Certificate`, icon: 'lock', keys: 'g v', needs: ['system:certificate:read'], providerOnly: true },
       { path: '/mail', label: $localize`Mail`, icon: 'mail', keys: 'g m', needs: ['system:mail:read'], providerOnly: true },
     ],
   },
