@@ -28,6 +28,7 @@ import { Icon } from '../icon/icon';
       border-radius: var(--radius-s);
       background: none;
       color: var(--ink-soft);
+      text-align: left;
       cursor: pointer;
     }
     button:hover {
