@@ -205,7 +205,7 @@ func (w *browser) send(packet string) {
 func (w *browser) hears(text string) string {
 	w.t.Helper()
 	var all strings.Builder
-	late := time.After(5 * time.Second)
+	late := time.After(30 * time.Second)
 	for {
 		select {
 		case packet := <-w.heard:
