@@ -75,7 +75,7 @@ test: tools bundle ui ## run every test, the story in a browser included
 	go vet ./...
 	@echo "==> go test"
 	go test -timeout 20m ./...; code=$$?; go run ./embedded/postgres/postgrestest/keeper stop; exit $$code
-	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory e2e install-test
 
 .PHONY: race
 race: tools bundle ui ## run the Go tests under the race detector
@@ -123,6 +123,7 @@ deb: build ## make the Debian package, build/nimbus_VERSION_ARCH.deb; DEB_ARCH=a
 .PHONY: deb-native
 deb-native:
 	@echo "==> packing $(DEB)"
+	@mkdir -p $(dir $(DEB))
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/licenses/gen -sbom $(DEB:.deb=.cdx.json) -version $(DEB_VERSION)
 	SBOM=$(DEB:.deb=.cdx.json) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb/build $(DEB_ARCH) $(DEB_VERSION) $(DEB)
 
@@ -136,9 +137,16 @@ deb-arm64:
 	SBOM=$(DEB:.deb=.cdx.json) BINARY=build/arm64/nimbus VERIFY=build/arm64/nimbus-verify SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb/build arm64 $(DEB_VERSION) $(DEB)
 
 .PHONY: install-test
-install-test: tools deb ## install, upgrade, remove and purge the package in a small Debian, with a deployment
+install-test: tools build ## install, upgrade, remove and purge the package in a small Debian, with a deployment
+	shellcheck packaging/version packaging/deb/build packaging/deb/p[or]* packaging/test/root packaging/test/install packaging/test/reproduce packaging/image/build packaging/image/files/usr/local/lib/nimbus-console packaging/lxc/nimbus-lxc
+	@$(MAKE) --no-print-directory deb-native XZ_LEVEL=0 DEB=build/test/nimbus.deb
+	lintian --fail-on error,warning build/test/nimbus.deb
 	$(SUDO) packaging/test/root
-	$(SUDO) packaging/test/install $(DEB)
+	$(SUDO) packaging/test/install build/test/nimbus.deb
+
+.PHONY: reproduce-test
+reproduce-test: deb ## build the package a second time elsewhere and compare the bytes
+	packaging/test/reproduce $(DEB) '$(VERSION)' $(DEB_VERSION) $(SOURCE_DATE_EPOCH)
 
 IMAGE_TOOLS := debootstrap:debootstrap fdisk:sfdisk qemu-utils:qemu-img qemu-system-x86:qemu-system-x86_64 xz-utils:xz
 
