@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nimbus/appliance/fault"
 )
 
 // becomeOwner gives root up for the user whom the data directory belongs to, so that
@@ -30,6 +33,17 @@ func becomeOwner(dataDir string) error {
 	}
 	// Changing the user hides /proc/self from ourselves, where child processes are started from.
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+}
+
+// kitPlace refuses a file for the recovery kit that the user of the data directory
+// cannot write, before anything is done: the kit is the last step of the set-up.
+func kitPlace(path, dataDir string) error {
+	dir := filepath.Dir(path)
+	if path == "" || !errors.Is(unix.Access(dir, unix.W_OK), unix.EACCES) {
+		return nil
+	}
+	return fault.New(fault.Invalid, "The user of the data directory cannot write the recovery kit into %s. Name another file in recovery_kit.path, for example %s, and move it away afterwards.",
+		dir, filepath.Join(dataDir, "kit.txt"))
 }
 
 // groupsOf are the groups of a user: access to an HSM may hang on one.

@@ -105,6 +105,9 @@ func setupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := kitPlace(answers.RecoveryKit.Path, cfg.DataDir); err != nil {
+				return err
+			}
 			note := func(what string) { fmt.Fprintln(c.OutOrStdout(), "==>", what) }
 			return withSetup(c.Context(), cfg, c.ErrOrStderr(), func(ctx context.Context, _ *appliance.Appliance, s *firstrun.Setup) error {
 				if err := firstrun.Answer(ctx, s, answers, note); err != nil {
