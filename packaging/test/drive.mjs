@@ -139,7 +139,7 @@ const verbs = {
   wizard: async () => {
     const page = await request('GET', '/');
     assert.equal(page.status, 200);
-    assert.match(page.text, /<app-root/);
+    assert.match(page.text, /<nb-root/);
     const wrong = await request('POST', '/v1/setup/session', { token: 'AAAA-AAAA-AAAA-AAAA' });
     assert.equal(wrong.status, 401, wrong.text);
     const right = await request('POST', '/v1/setup/session', { token: argument });
