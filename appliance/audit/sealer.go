@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -179,7 +180,7 @@ func (l *sealer) note(ctx context.Context, tenant id.ID, err error) {
 	l.mu.Lock()
 	u := l.failed[tenant]
 	switch {
-	case err == nil && u == nil, ctx.Err() != nil:
+	case err == nil && u == nil:
 		l.mu.Unlock()
 		return
 	case err == nil:
@@ -191,8 +192,11 @@ func (l *sealer) note(ctx context.Context, tenant id.ID, err error) {
 	if err != nil {
 		u.why = err
 	}
-	told := u.told
+	told, ended := u.told, errors.Is(u.why, context.Canceled)
 	l.mu.Unlock()
+	if ended { // the sealer was stopped in the middle, which is no failure of the chain
+		return
+	}
 	if !told {
 		u.told = l.tell(ctx, "audit.sealing.failed", Critical, tenant, u)
 	}
