@@ -20,8 +20,8 @@ import (
 	"nimbus/appliance/id"
 )
 
-// canary is in everything secret that the test sends, and in nothing else.
-const canary = "Canary9f3bSingsAtDawn"
+// song, a canary's, is in everything secret that the test sends, and in nothing else.
+const song = "Canary9f3bSingsAtDawn"
 
 // secretMember names members of bodies that take a secret.
 var secretMember = regexp.MustCompile(`(?i)passw|secret|token$|pin$|code$|private|cookie|api_?key|key_pem`)
@@ -82,7 +82,7 @@ func (s *schemas) fill(name string, of schema, depth int) any {
 	case of.Format == "date-time":
 		return time.Now().UTC().Format(time.RFC3339)
 	case secretMember.MatchString(name):
-		return canary + "-" + name
+		return song + "-" + name
 	case strings.Contains(name, "mail"):
 		return "x@example.com"
 	case strings.Contains(name, "url"):
@@ -122,16 +122,16 @@ func TestRobustness15CanariesOfEveryRoute(t *testing.T) {
 		}
 		body, _ := api.fill("", api.Paths[r.Path][strings.ToLower(r.Method)].RequestBody.Content["application/json"].Schema, 0).(map[string]any)
 		raw, _ := json.Marshal(body)
-		if bytes.Contains(raw, []byte(canary)) {
+		if bytes.Contains(raw, []byte(song)) {
 			secret++
 		}
-		path := parameter.ReplaceAllString(r.Path, id.New().String()) + "?token=" + canary
+		path := parameter.ReplaceAllString(r.Path, id.New().String()) + "?token=" + song
 		status, _ := admin.Try(r.Method, path, body)
 		sent++
 		if status < 300 {
 			taken++
 		}
-		strange := map[string]any{canary + "-name": "x", "password": canary, "nested": map[string]any{"token": []any{canary}}}
+		strange := map[string]any{song + "-name": "x", "password": song, "nested": map[string]any{"token": []any{song}}}
 		admin.Try(r.Method, path, strange)
 		a.Client(t).Try(r.Method, path, strange)
 	}
@@ -140,7 +140,7 @@ func TestRobustness15CanariesOfEveryRoute(t *testing.T) {
 		t.Errorf("the canary was hardly sent: %d routes, %d with a secret, %d took it", sent, secret, taken)
 	}
 	stored(t, admin)
-	admin.Do(http.MethodPost, "/graphql", map[string]any{"query": "query Look { auditRecords(first: 1) { __typename } }", "variables": map[string]any{"password": canary}}, http.StatusOK, nil)
+	admin.Do(http.MethodPost, "/graphql", map[string]any{"query": "query Look { auditRecords(first: 1) { __typename } }", "variables": map[string]any{"password": song}}, http.StatusOK, nil)
 	headers(t, a)
 
 	time.Sleep(time.Second) // what is written behind reaches its file
@@ -164,14 +164,14 @@ var leaves = map[string]bool{"/v1/session": true, "/v1/session/switch": true, "/
 // stored are calls that succeed and store what they get, sealed.
 func stored(t *testing.T, admin *appliancetest.Client) {
 	t.Helper()
-	admin.Do(http.MethodPost, "/v1/audit/sinks", map[string]any{"kind": "webhook", "name": "Hook", "url": "https://hooks.example.com/x", "secret": canary, "enabled": false}, http.StatusCreated, nil)
-	admin.Do(http.MethodPut, "/v1/system/mail", map[string]any{"host": "mail.example.com", "port": 587, "security": "starttls", "username": "x", "password": canary,
+	admin.Do(http.MethodPost, "/v1/audit/sinks", map[string]any{"kind": "webhook", "name": "Hook", "url": "https://hooks.example.com/x", "secret": song, "enabled": false}, http.StatusCreated, nil)
+	admin.Do(http.MethodPut, "/v1/system/mail", map[string]any{"host": "mail.example.com", "port": 587, "security": "starttls", "username": "x", "password": song,
 		"from_address": "x@example.com", "from_name": "x"}, http.StatusOK, nil)
 	admin.Do(http.MethodPost, "/v1/identity-providers", map[string]any{"kind": "oidc", "name": "IdP", "enabled": false,
-		"oidc": map[string]any{"issuer": "https://idp.example.com", "client_id": "x", "client_secret": canary}}, http.StatusCreated, nil)
+		"oidc": map[string]any{"issuer": "https://idp.example.com", "client_id": "x", "client_secret": song}}, http.StatusCreated, nil)
 }
 
-// headers sends the canary as what authenticates, to every kind of address.
+// headers sends the song as what authenticates, to every kind of address.
 func headers(t *testing.T, a *appliancetest.Appliance) {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -179,13 +179,13 @@ func headers(t *testing.T, a *appliancetest.Appliance) {
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	for _, path := range []string{"/v1/users", "/graphql", "/scim/v2/Users", "/socket.io/?EIO=4&transport=polling", "/v1/setup"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			r, err := http.NewRequestWithContext(t.Context(), method, a.URL+path, strings.NewReader(`{"password": "`+canary+`"}`))
+			r, err := http.NewRequestWithContext(t.Context(), method, a.URL+path, strings.NewReader(`{"password": "`+song+`"}`))
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header.Set("Authorization", "Bearer nsc_"+canary)
-			r.Header.Set("X-Api-Key", canary)
-			r.Header.Set("Cookie", "__Host-nimbus="+canary)
+			r.Header.Set("Authorization", "Bearer nsc_"+song)
+			r.Header.Set("X-Api-Key", song)
+			r.Header.Set("Cookie", "__Host-nimbus="+song)
 			resp, err := client.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -215,7 +215,7 @@ func exported(t *testing.T, admin *appliancetest.Client) string {
 
 func nowhere(t *testing.T, where string, text []byte) {
 	t.Helper()
-	if at := bytes.Index(text, []byte(canary)); at >= 0 {
+	if at := bytes.Index(text, []byte(song)); at >= 0 {
 		t.Errorf("%s has a secret: …%q…", where, text[max(0, at-200):min(len(text), at+80)])
 	}
 }
