@@ -84,7 +84,7 @@ func TestRobustness36NothingWithoutTheToken(t *testing.T) {
 var guardedRoutes = []struct{ method, path string }{
 	{"PUT", "/appliance"}, {"POST", "/database/test"}, {"PUT", "/database"}, {"POST", "/hsm/slots"}, {"POST", "/hsm/test"}, {"PUT", "/hsm"},
 	{"PUT", "/organisation"}, {"POST", "/proxmox/test"}, {"PUT", "/proxmox"}, {"GET", "/proxmox/commands"},
-	{"POST", "/recovery-kit"}, {"POST", "/recovery-kit/verify"}, {"POST", "/complete"}, {"POST", "/restore"}, {"POST", "/import"},
+	{"POST", "/recovery-kit"}, {"POST", "/recovery-kit/verify"}, {"POST", "/complete"}, {"POST", "/restore"}, {"POST", "/restore/inspect"}, {"GET", "/restore"}, {"POST", "/import"},
 }
 
 func TestRobustness36RoutesRefuseWithoutGuard(t *testing.T) {
