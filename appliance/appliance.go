@@ -40,9 +40,15 @@ type Config struct {
 	DataDir         string
 	Listen          string // host:port of the one port
 	TemporalAddress string // an existing cluster instead of the embedded server
+	Temporal        TemporalAccess
 	ValkeyURL       string // an external server instead of the embedded one
-	Version         string
-	Logger          *slog.Logger
+	DatabaseURL     string // an external server instead of the one that the first run chose
+	Role            Role   // empty is All
+	// SharedDir holds files that every node needs: the state of stacks and finished
+	// exports. Empty is DataDir.
+	SharedDir string
+	Version   string
+	Logger    *slog.Logger
 	// RootKey is the root key when it is handed over at each start instead of
 	// lying in the data directory, and PIN that of the HSM.
 	RootKey []byte
@@ -94,6 +100,9 @@ var ErrInUse = errors.New("another Nimbus runs on this data directory")
 // Open takes the data directory, opens the local store and serves the port.
 // It returns ErrInUse at once when another process has the directory.
 func (a *Appliance) Open(ctx context.Context) error {
+	if err := a.cfg.CheckRole(); err != nil {
+		return err
+	}
 	if err := a.takeDirectory(); err != nil {
 		return err
 	}

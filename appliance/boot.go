@@ -147,6 +147,9 @@ func (a *Appliance) openDatabase(ctx context.Context, progress Progress) (*db.DB
 // adminDSN starts the embedded server unless an external one was chosen, and
 // returns how an administrator reaches a database of it.
 func (a *Appliance) adminDSN(ctx context.Context) (func(database string) string, error) {
+	if a.cfg.DatabaseURL != "" {
+		return externalDSN(a.cfg.DatabaseURL), nil
+	}
 	if s := a.settings.Load().Database; s.External {
 		dsn, err := a.OpenLocal(ctx, "database dsn", s.DSN)
 		return externalDSN(string(dsn)), err
@@ -180,7 +183,7 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	isRoot := func(t id.ID) bool { return c.Tenants.IsRoot(t) }
 	c.Audit = audit.New(audit.Config{DB: d, Logger: log, Check: check, Events: c.Events, IsRoot: isRoot,
 		Keyring: func() *secret.Keyring { return c.Keyring }, Outbound: &web.Outbound{Allowed: a.outboundRanges}, Mail: c.mail,
-		Dir: a.cfg.DataDir, Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c), Version: a.cfg.Version})
+		Dir: a.sharedDir(), Signer: a.auditSigner, TimeZone: c.timeZone, Insight: a.insight(c), Version: a.cfg.Version})
 	c.Tenants = tenancy.New(c.tenancy(d, history, check, log))
 	c.Permissions = permission.New(c.permission(isRoot, log))
 	c.Identity = identity.New(identity.Config{DB: d, Audit: c.Audit, Permissions: c.Permissions, Events: c.Events, Logger: log,
@@ -286,8 +289,13 @@ func (a *Appliance) startEmbedded(ctx context.Context, c *Core) error {
 		return err
 	}
 	log := a.cfg.Logger
-	c.temporal = temporal.New(temporal.Config{DSN: admin, Address: a.cfg.TemporalAddress, Logger: log})
-	c.engine = pulumi.New(pulumi.Config{Dir: filepath.Join(a.cfg.DataDir, "pulumi"), Logger: log})
+	existing, err := a.cfg.Temporal.config(a.cfg.TemporalAddress)
+	if err != nil {
+		return err
+	}
+	existing.DSN, existing.Logger = admin, log
+	c.temporal = temporal.New(existing)
+	c.engine = pulumi.New(pulumi.Config{Dir: filepath.Join(a.sharedDir(), "pulumi"), Logger: log})
 	cache := valkey.New(valkey.Config{URL: a.cfg.ValkeyURL, Dir: filepath.Join(a.cfg.DataDir, "valkey"), Logger: log})
 	var g errgroup.Group
 	g.Go(func() error { return a.running.start(ctx, "temporal", subsystem{part: c.temporal}) })
@@ -345,6 +353,9 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		{"checkpoints", c.Audit.Checkpoints()},
 		{"audit", c.Audit}, {"vitals", a.newVitals(c)}, {"audit-sinks", c.Audit.Deliverer()}, {"sessions", c.Identity}, {"break-glass", c.BreakGlass}, {"workers", newWorkers(c, a.tracer)}, {"clusters", c.Provider}, {"realtime", c.Realtime}, {"graphql", c.Graph}, {"backups", c.Backups},
 	} {
+		if p.name == "workers" && a.cfg.Role == Web {
+			continue
+		}
 		if err := a.running.start(ctx, p.name, p); err != nil {
 			return err
 		}

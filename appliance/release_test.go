@@ -68,12 +68,18 @@ func readReleases(t testing.TB) []release {
 // restore makes a data directory as the release left it.
 func (r release) restore(t testing.TB) string {
 	t.Helper()
+	return r.restoreOn(t, postgres.New, func(*postgres.Server) {})
+}
+
+// restoreOn does so with a server of the caller's choice, and has before look at it.
+func (r release) restoreOn(t testing.TB, choose func(postgres.Config) *postgres.Server, before func(*postgres.Server)) string {
+	t.Helper()
 	ctx := t.Context()
 	dir := appliancetest.Dir(t)
 	command(t, "cp", "-a", filepath.Join(r.dir, "keys"), filepath.Join(dir, "keys"))
 	passwords := db.Passwords{App: "app-of-a-test", Owner: "owner-of-a-test"}
 	writeJSON(t, filepath.Join(dir, "keys", "database.json"), passwords)
-	server := postgres.New(postgres.Config{Dir: filepath.Join(dir, "postgres"), Unsafe: true})
+	server := choose(postgres.Config{Dir: filepath.Join(dir, "postgres"), Unsafe: true})
 	must(t, server.Start(ctx))
 	cfg, err := db.Bootstrap(ctx, server.AdminDSN("postgres"), passwords)
 	must(t, err)
@@ -84,6 +90,7 @@ func (r release) restore(t testing.TB) string {
 	must(t, d.Rebuild(ctx, r.applied, history))
 	d.Close()
 	r.read(t, server.AdminDSN(db.Database))
+	before(server)
 	must(t, server.Stop(ctx))
 	return dir
 }
@@ -272,6 +279,17 @@ func (s *story) everything() {
 		}
 	}
 	s.wait(s.deploy("up", false).ID, "awaiting_approval") // left open
+}
+
+// ready is what the appliance says about its health, over its own port.
+func ready(t testing.TB, a *appliance.Appliance) string {
+	t.Helper()
+	client := (&appliancetest.Appliance{URL: "https://" + a.Front().Addr()}).Client(t)
+	status, body := client.Try(http.MethodGet, "/readyz", nil)
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("health is %d", status)
+	}
+	return string(body)
 }
 
 func must(t testing.TB, err error) {

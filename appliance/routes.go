@@ -92,6 +92,9 @@ func (a *Appliance) serveAPIOrWait(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	message := "Nimbus is starting. Try again in a few seconds."
+	if a.cfg.Role == Worker {
+		message = "This node runs workflows only. Use the address of a web node."
+	}
 	if a.setup.Load() != nil {
 		message = "Nimbus is not set up yet. Open its address in a browser."
 	}
@@ -155,6 +158,9 @@ func (c *Core) authenticate() web.Authenticate {
 // serveAPI puts the API and the sockets into use.
 func (a *Appliance) serveAPI(c *Core) error {
 	c.api = a.newAPI(c)
+	if a.cfg.Role == Worker {
+		return nil
+	}
 	authenticate := c.authenticate()
 	rest := web.Chain(c.api, c.api.Recorded(auditapi.Trail(c.Audit)), c.api.SameOrigin, web.Authenticated(authenticate), web.Idempotent(c.DB))
 	trail := auditapi.Trail(c.Audit)

@@ -24,7 +24,8 @@ type Upgrade struct {
 	Migrations []string        `json:"migrations"`
 	Scopes     int             `json:"scopes"`
 	Problem    string          `json:"problem"` // "" when it is possible
-	Kept       []postgres.Kept `json:"kept"`    // clusters that earlier upgrades left
+	Cause      error           `json:"-"`
+	Kept       []postgres.Kept `json:"kept"` // clusters that earlier upgrades left
 }
 
 // offline takes the data directory without serving.
@@ -51,7 +52,7 @@ func (a *Appliance) CheckUpgrade(ctx context.Context) (Upgrade, error) {
 
 func (a *Appliance) checkUpgrade(ctx context.Context, u Upgrade) (_ Upgrade, err error) {
 	cfg := a.postgresConfig()
-	if !a.settings.Load().Database.External {
+	if !a.external() {
 		if u.Database, err = postgres.PlanUpgrade(cfg); err != nil {
 			return u, err
 		}
@@ -61,7 +62,7 @@ func (a *Appliance) checkUpgrade(ctx context.Context, u Upgrade) (_ Upgrade, err
 	}
 	if u.Database.From != "" {
 		if problem := u.Database.Problem(); problem != nil {
-			u.Problem = problem.Error()
+			u.Problem, u.Cause = problem.Error(), problem
 		}
 		return u, nil // what the schema lacks is seen when the cluster can be started
 	}
@@ -84,7 +85,7 @@ func (u *Upgrade) pending(ctx context.Context, dsn string) error {
 	}
 	scopes, err := applied.Pending(history)
 	if fault.Is(err, fault.Conflict) {
-		u.Problem = fault.Message(err)
+		u.Problem, u.Cause = fault.Message(err), err
 		return nil
 	}
 	u.Scopes = len(scopes)
@@ -107,7 +108,7 @@ func (a *Appliance) Upgrade(ctx context.Context, progress Progress) (Upgrade, er
 		return u, err
 	}
 	if u.Problem != "" {
-		return u, fault.New(fault.Conflict, "%s", u.Problem)
+		return u, fault.Wrap(fault.Conflict, u.Cause, "%s", u.Problem)
 	}
 	if u.Database.From != "" {
 		if u.Database, err = postgres.Upgrade(ctx, a.postgresConfig(), func(ctx context.Context, from, to postgres.DSN) error {

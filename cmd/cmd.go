@@ -16,7 +16,9 @@ import (
 
 	"nimbus/appliance"
 	"nimbus/appliance/breakglass/hsm"
+	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
+	"nimbus/embedded/postgres"
 	"nimbus/embedded/pulumi"
 )
 
@@ -31,6 +33,7 @@ const (
 	exitDenied  = 4 // not allowed
 	exitBroken  = 5 // a verification found breaks
 	exitUnwell  = 6 // an examination found what has to be done
+	exitRelease = 7 // the data is of another release than this program
 )
 
 // Main runs the command that args (os.Args) name and returns the exit code.
@@ -73,6 +76,8 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, appliance.ErrInUse):
 		return exitInUse
+	case errors.Is(err, db.ErrNewer), errors.Is(err, postgres.ErrMajor):
+		return exitRelease
 	case errors.Is(err, errBroken):
 		return exitBroken
 	case errors.Is(err, errUnwell):
@@ -99,7 +104,7 @@ func Root() *cobra.Command {
 	}
 	addGlobalFlags(root)
 	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), factoryResetCommand(), pvesimCommand(), configCommand(), versionCommand())
-	root.AddCommand(backupCommand(), restoreCommand(), doctorCommand(), supportBundleCommand(), certificateCommand(), licensesCommand(), manCommand())
+	root.AddCommand(backupCommand(), restoreCommand(), doctorCommand(), upgradeCommand(), supportBundleCommand(), certificateCommand(), licensesCommand(), manCommand())
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -32,7 +33,17 @@ const (
 var known = []struct{ name, value, help string }{
 	{"data-dir", defaultDataDir, "where everything is kept"},
 	{"listen", ":8443", "address of the one HTTPS port"},
+	{"role", "all", "what this node does: all, web or worker"},
+	{"database-url", "", "postgres:// URL of an existing server, instead of the embedded one"},
+	{"shared-dir", "", "folder that all nodes share, for the state of stacks and exports; empty is data-dir"},
 	{"temporal-address", "", "host:port of an existing Temporal cluster, instead of the embedded one"},
+	{"temporal-namespace", "", "namespace in that cluster; empty is nimbus"},
+	{"temporal-tls", "false", "true to use TLS without a certificate of our own"},
+	{"temporal-tls-ca", "", "PEM file with who may vouch for that cluster"},
+	{"temporal-tls-cert", "", "PEM file with our certificate for that cluster"},
+	{"temporal-tls-key", "", "PEM file with its key"},
+	{"temporal-tls-server-name", "", "name in that cluster's certificate, when it is not the address"},
+	{"temporal-api-key-file", "", "file with the API key of that cluster"},
 	{"valkey-url", "", "URL of an existing Valkey or Redis server, instead of the embedded one"},
 	{"log-level", "info", "debug, info, warn or error"},
 	{"log-format", "text", "text or json"},
@@ -101,11 +112,37 @@ func settings(c *cobra.Command) (appliance.Config, error) {
 	}
 	cfg := appliance.Config{
 		DataDir: k.String("data-dir"), Listen: k.String("listen"),
-		TemporalAddress: k.String("temporal-address"), ValkeyURL: k.String("valkey-url"),
+		TemporalAddress: k.String("temporal-address"), ValkeyURL: k.String("valkey-url"), DatabaseURL: k.String("database-url"),
+		Role: appliance.Role(k.String("role")), SharedDir: k.String("shared-dir"),
 		Version: Version, Logger: logger,
+	}
+	if cfg.Temporal, err = temporalAccess(k); err != nil {
+		return cfg, err
+	}
+	if err := cfg.CheckRole(); err != nil {
+		return cfg, err
 	}
 	err = credentials(&cfg)
 	return cfg, err
+}
+
+// temporalAccess is how an existing cluster lets us in.
+func temporalAccess(k *koanf.Koanf) (appliance.TemporalAccess, error) {
+	t := appliance.TemporalAccess{
+		Namespace: k.String("temporal-namespace"), TLS: k.String("temporal-tls") == "true",
+		CA: k.String("temporal-tls-ca"), Cert: k.String("temporal-tls-cert"), Key: k.String("temporal-tls-key"),
+		ServerName: k.String("temporal-tls-server-name"),
+	}
+	file := k.String("temporal-api-key-file")
+	if file == "" {
+		return t, nil
+	}
+	key, err := os.ReadFile(file)
+	if err != nil {
+		return t, fault.Wrap(fault.Invalid, err, "temporal-api-key-file cannot be read")
+	}
+	t.APIKey = strings.TrimSpace(string(key))
+	return t, nil
 }
 
 // credentials are the secrets that the service manager keeps for the appliance.

@@ -27,6 +27,14 @@ type Child struct {
 	Connection provider.NewConnection
 	// Database is true for one that only brings its database up to date.
 	Database bool
+	Shared   Shared
+}
+
+// Shared is what a node uses together with others; empty for one that is alone.
+type Shared struct {
+	Role                                              appliance.Role
+	DatabaseURL, TemporalAddress, ValkeyURL, FilesDir string
+	Temporal                                          appliance.TemporalAccess
 }
 
 // ready is what it tells back.
@@ -105,7 +113,8 @@ func serveChild(told string) error {
 	if err := json.Unmarshal([]byte(told), &c); err != nil {
 		return err
 	}
-	a := appliance.New(appliance.Config{DataDir: c.Dir, Listen: "127.0.0.1:0", Version: "test"})
+	a := appliance.New(appliance.Config{DataDir: c.Dir, Listen: "127.0.0.1:0", Version: "test", Role: c.Shared.Role, DatabaseURL: c.Shared.DatabaseURL,
+		TemporalAddress: c.Shared.TemporalAddress, Temporal: c.Shared.Temporal, ValkeyURL: c.Shared.ValkeyURL, SharedDir: c.Shared.FilesDir})
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup"})
 	if err := a.Open(ctx); err != nil {
 		return err

@@ -64,8 +64,8 @@ func namespaceDetail(name, id string, retention time.Duration) *persistencepb.Na
 }
 
 // ensureNamespace registers the namespace with a cluster that lacks it, or brings its
-// retention up to date.
-func ensureNamespace(ctx context.Context, api workflowservice.WorkflowServiceClient, name string, retention time.Duration) error {
+// retention up to date where the cluster is ours.
+func ensureNamespace(ctx context.Context, api workflowservice.WorkflowServiceClient, name string, retention time.Duration, ours bool) error {
 	found, err := api.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: name})
 	if missing := (*serviceerror.NamespaceNotFound)(nil); errors.As(err, &missing) {
 		return register(ctx, api, name, retention)
@@ -73,7 +73,7 @@ func ensureNamespace(ctx context.Context, api workflowservice.WorkflowServiceCli
 	if err != nil {
 		return fmt.Errorf("look up namespace %s: %w", name, err)
 	}
-	if found.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration() == retention {
+	if !ours || found.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration() == retention {
 		return nil
 	}
 	_, err = api.UpdateNamespace(ctx, &workflowservice.UpdateNamespaceRequest{

@@ -21,6 +21,7 @@ type node struct {
 	address string
 	tls     *tls.Config
 	secret  string // "" for a foreign cluster
+	apiKey  string // of a foreign cluster
 	log     *slog.Logger
 	client  client.Client
 
@@ -103,6 +104,9 @@ func (n *node) dial(ctx context.Context, o client.Options) (client.Client, error
 	o.ConnectionOptions.TLS = n.tls
 	if n.secret != "" {
 		o.HeadersProvider = bearer(n.secret)
+	}
+	if n.apiKey != "" {
+		o.Credentials = client.NewAPIKeyStaticCredentials(n.apiKey)
 	}
 	return client.DialContext(ctx, o)
 }

@@ -58,6 +58,8 @@ type Config struct {
 	Address string
 	// TLS for Address; nil connects without.
 	TLS *tls.Config
+	// APIKey for Address; empty is none. It is sent over TLS only.
+	APIKey string
 
 	// Namespace is registered when it is missing; empty means DefaultNamespace.
 	Namespace string
@@ -201,7 +203,10 @@ func (s *Server) open(ctx context.Context) (*node, error) {
 
 // reach connects to an existing cluster.
 func (s *Server) reach(ctx context.Context) (*node, error) {
-	n := &node{address: s.cfg.Address, tls: s.cfg.TLS, log: s.log}
+	if s.cfg.APIKey != "" && s.cfg.TLS == nil {
+		return nil, errors.New("an API key of the Temporal cluster is sent over TLS only: turn TLS on")
+	}
+	n := &node{address: s.cfg.Address, tls: s.cfg.TLS, apiKey: s.cfg.APIKey, log: s.log}
 	if err := s.admit(ctx, n); err != nil {
 		return nil, fmt.Errorf("the Temporal cluster at %s cannot be used (is the address right, is TLS needed, may we read namespace %q?): %w", s.cfg.Address, s.cfg.Namespace, err)
 	}
@@ -215,7 +220,7 @@ func (s *Server) admit(ctx context.Context, n *node) error {
 		return err
 	}
 	n.client = c
-	if err := ensureNamespace(ctx, c.WorkflowService(), s.cfg.Namespace, s.cfg.Retention); err != nil {
+	if err := ensureNamespace(ctx, c.WorkflowService(), s.cfg.Namespace, s.cfg.Retention, s.cfg.Address == ""); err != nil {
 		c.Close()
 		return err
 	}

@@ -84,7 +84,7 @@ func registersNamespace(t *testing.T, s *Server) {
 	if d := got.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); d != 7*24*time.Hour {
 		t.Errorf("retention is %v", d)
 	}
-	if err := ensureNamespace(deadline(t), c.WorkflowService(), "nimbus", 72*time.Hour); err != nil {
+	if err := ensureNamespace(deadline(t), c.WorkflowService(), "nimbus", 72*time.Hour, true); err != nil {
 		t.Fatal(err)
 	}
 	got, err = c.WorkflowService().DescribeNamespace(deadline(t), &workflowservice.DescribeNamespaceRequest{Namespace: "nimbus"})
