@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Backup, BackupSettings, badRecipients, recipientsOf, standing } from './backup';
+import { Backup, BackupSettings, badRecipients, recipientsOf, restoreCommand, standing } from './backup';
 
 const now = Date.parse('2026-11-26T12:00:00Z');
 const settings: BackupSettings = {
@@ -38,4 +38,11 @@ test('recipients stand one a line or apart by commas, and what is none is named'
   const good = `age1${'q'.repeat(58)}`;
   assert.deepEqual(recipientsOf(` ${good}\n\n${good},x `), [good, good, 'x']);
   assert.deepEqual(badRecipients(`${good}\nage1short`), ['age1short']);
+});
+
+test('the command names where backups are kept, and no secret', () => {
+  assert.equal(restoreCommand({ kind: 'directory', path: '/mnt/my nas' }), "nimbus restore --from '/mnt/my nas' --kit nimbus-recovery-kit.txt");
+  const s3 = restoreCommand({ kind: 's3', endpoint: 's3.example.org', bucket: 'b', prefix: 'home', access_key: 'AK', secret: 'hush' });
+  assert.equal(s3, 'nimbus restore --from s3://s3.example.org/b/home --kit nimbus-recovery-kit.txt --access-key AK --secret-file secret');
+  assert.match(restoreCommand({ kind: 'sftp', user: 'n', host: 'nas', port: 2222, path: '/b', host_key: 'SHA256:x' }), /sftp:\/\/n@nas:2222\/b --kit .* --host-key 'SHA256:x'/);
 });

@@ -54,6 +54,18 @@ export function standing(backups: readonly Backup[], settings: BackupSettings, n
   return proven ? judged('good', 'well') : judged('warn', 'unproven');
 }
 
+/** The command that restores from where backups are kept. */
+export function restoreCommand({ kind, path, endpoint, bucket, prefix, user, host, port, host_key, access_key }: BackupTarget): string {
+  const from = {
+    none: '/mnt/backups',
+    directory: path ?? '',
+    s3: `s3://${[endpoint, bucket, prefix].filter(Boolean).join('/')}`,
+    sftp: `sftp://${user ?? ''}@${host ?? ''}${port ? `:${port}` : ''}/${(path ?? '').replace(/^\//, '')}`,
+  }[kind];
+  const rest = kind === 's3' ? ` --access-key ${access_key ?? ''} --secret-file secret` : kind === 'sftp' ? ` --host-key '${host_key ?? ''}' --secret-file secret` : '';
+  return `nimbus restore --from ${/\s/.test(from) ? `'${from}'` : from} --kit nimbus-recovery-kit.txt${rest}`;
+}
+
 /** Whether its file lies at the target. */
 export function isMade(backup: Backup): boolean {
   return backup.state === 'done' || (backup.state === 'verifying' && Boolean(backup.finished_at));

@@ -23,7 +23,7 @@ import { Clock } from '@core/time/clock';
 import { localTime } from '@core/time/format';
 import { Time } from '@core/time/time';
 
-import { Backup, BackupSettings, isMade, isOpen, kindWord, standing, stateTone, stateWord } from './backup';
+import { Backup, BackupSettings, isMade, isOpen, kindWord, restoreCommand, standing, stateTone, stateWord } from './backup';
 import { BackupDetails } from './backup-details';
 import { BackupTabs } from './backup-tabs';
 
@@ -62,7 +62,7 @@ export class BackupsPage {
   protected readonly kindWord = kindWord;
   protected readonly stateWord = stateWord;
   protected readonly stateTone = stateTone;
-  protected readonly command = 'nimbus restore --help';
+  protected readonly command = computed(() => restoreCommand(this.settings.value()?.target ?? { kind: 'none' }));
 
   constructor() {
     rereadWhile(() => this.list.items().some(isOpen), () => this.list.reload());
