@@ -107,7 +107,8 @@ func makeDatabase(ctx context.Context, conn *pgx.Conn, database string) error {
 			return fault.Wrap(fault.Invalid, err, "The database could not be made: %v", err)
 		}
 	}
-	_, err := conn.Exec(ctx, fmt.Sprintf(`revoke all on database %[1]s from public; grant connect on database %[1]s to %[2]s`, name, appRole), pgx.QueryExecModeSimpleProtocol)
+	// The provider's role does not log in; it connects to ask how large the database is.
+	_, err := conn.Exec(ctx, fmt.Sprintf(`revoke all on database %[1]s from public; grant connect on database %[1]s to %[2]s, %[3]s`, name, appRole, coreRole), pgx.QueryExecModeSimpleProtocol)
 	return Fault(err)
 }
 

@@ -13,8 +13,8 @@ import (
 func Sizes(ctx context.Context, d *db.DB) (map[string]int64, error) {
 	all := map[string]int64{}
 	err := d.Core(ctx, func(ctx context.Context) error {
-		rows, _ := db.Tx(ctx).Query(ctx, `select datname::text, pg_database_size(oid) from pg_database
-			where datname in ('nimbus', 'nimbus_temporal', 'nimbus_temporal_visibility') and has_database_privilege(oid, 'connect')`)
+		rows, _ := db.Tx(ctx).Query(ctx, `select case when datname = current_database() then 'nimbus' else datname::text end, pg_database_size(oid) from pg_database
+			where datname in (current_database(), 'nimbus_temporal', 'nimbus_temporal_visibility') and has_database_privilege(oid, 'connect')`)
 		var name string
 		var size int64
 		_, err := pgx.ForEachRow(rows, []any{&name, &size}, func() error { all[name] = size; return nil })
