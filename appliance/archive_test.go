@@ -30,7 +30,7 @@ func TestArchiveThroughTheDoor(t *testing.T) {
 	a := appliancetest.Start(t)
 	admin, root := a.SignIn(t, "ada@example.com", a.Tenant), a.SignIn(t, "ada@example.com", a.Root)
 	admin.Do(http.MethodPost, "/v1/audit/archive/run", nil, http.StatusConflict, nil)
-	admin.Do(http.MethodPut, "/v1/audit/archive/target", map[string]any{"kind": "directory", "path": t.TempDir()}, http.StatusUnprocessableEntity, nil)
+	admin.Do(http.MethodPut, "/v1/audit/archive/target", map[string]any{"kind": "directory", "path": t.TempDir()}, http.StatusBadRequest, nil)
 	root.Do(http.MethodPut, "/v1/audit/archive/target", map[string]any{"kind": "directory", "path": t.TempDir()}, http.StatusOK, nil)
 	for c, schema := range map[*appliancetest.Client]string{admin: db.TenantSchema(a.Tenant), root: "core"} {
 		if c == admin {
@@ -40,13 +40,15 @@ func TestArchiveThroughTheDoor(t *testing.T) {
 		oldRecords(t, a, c, schema)
 		var hold struct{ ID string }
 		c.Do(http.MethodPost, "/v1/audit/holds", map[string]any{"name": "Case 7", "reason": "The lawyers ask.", "filter": map[string]any{"target": "17"}}, http.StatusCreated, &hold)
-		c.Do(http.MethodPut, "/v1/audit/retention", map[string]any{"default_days": 365, "archive_after_days": 0, "prune_enabled": true, "rules": []any{}}, http.StatusUnprocessableEntity, nil)
+		c.Do(http.MethodPut, "/v1/audit/retention", map[string]any{"default_days": 365, "archive_after_days": 0, "prune_enabled": true, "rules": []any{}}, http.StatusBadRequest, nil)
 		c.Do(http.MethodPut, "/v1/audit/retention", map[string]any{"default_days": nil, "archive_after_days": 30, "prune_enabled": true,
 			"rules": []any{map[string]any{"event": "test.thing", "days": 365}}}, http.StatusOK, nil)
 		seg := archived(t, c)
 		verifies(t, c)
 		readArchive(t, c, seg)
-		var page struct{ Items []struct{ Target struct{ ID string } } }
+		var page struct {
+			Items []struct{ Target struct{ ID string } }
+		}
 		c.Do(http.MethodGet, "/v1/audit/records?event=test.thing.done", nil, http.StatusOK, &page)
 		held := false
 		for _, r := range page.Items {
