@@ -59,7 +59,7 @@ export class CertificatePage {
   protected readonly leftTone = leftTone;
   protected readonly sourceWord = sourceWord;
   protected readonly options: readonly Option<Source>[] = [
-    { value: 'self-signed', label: $localize`Made by Nimbus itself`, text: $localize`Browsers warn until its fingerprint was compared and accepted. It is renewed by itself.` },
+    { value: 'self-signed', label: $localize`Made by Nimbus itself`, text: $localize`Browsers warn until its fingerprint was compared and accepted. Choose it again before it ends.` },
     { value: 'own', label: $localize`Your own`, text: $localize`From your own authority or a public one. You bring its successor in time.` },
     { value: 'acme', label: $localize`From an authority, by ACME`, text: $localize`Let’s Encrypt, or an internal authority such as step-ca. It is got and renewed by itself.` },
   ];
