@@ -197,16 +197,27 @@ func (a *Appliance) recover(ctx context.Context, t backup.Trial) error {
 			return fault.Wrap(fault.Unprocessable, err, "The backup is not whole: %s is missing.", needed)
 		}
 	}
+	err := a.replay(ctx, t, t.Until)
+	if err != nil && strings.Contains(err.Error(), "recovery ended before configured recovery target was reached") {
+		// Nothing was committed between the moment and the end of the log, which
+		// reaches as far: its end is that moment.
+		err = a.replay(ctx, t, time.Time{})
+	}
+	if err != nil {
+		return fault.Wrap(fault.Unprocessable, err, "The restored databases do not start: %s", err)
+	}
+	return nil
+}
+
+// replay starts Postgres until its log is replayed.
+func (a *Appliance) replay(ctx context.Context, t backup.Trial, until time.Time) error {
 	server := postgres.New(postgres.Config{
-		Dir: filepath.Join(t.Dir, "postgres"), Logger: a.cfg.Logger, Unsafe: true, Recover: &postgres.Recovery{Log: t.Log, Until: t.Until},
+		Dir: filepath.Join(t.Dir, "postgres"), Logger: a.cfg.Logger, Unsafe: true, Recover: &postgres.Recovery{Log: t.Log, Until: until},
 	})
 	err := server.Start(ctx)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
 	defer cancel()
-	if err = errors.Join(err, server.Stop(stopping)); err != nil {
-		return fault.Wrap(fault.Unprocessable, err, "The restored databases do not start: %s", err)
-	}
-	return nil
+	return errors.Join(err, server.Stop(stopping))
 }
 
 func (c *Core) proof(ctx context.Context, t backup.Trial) (p backup.Proof, err error) {

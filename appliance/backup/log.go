@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,10 @@ const (
 	// something was written to is finished after it.
 	switchEvery = time.Minute
 	shipTimeout = 10 * time.Minute
+	// flushTimeout is how long Postgres may take to finish a segment.
+	flushTimeout = 5 * time.Second
+	flushPause   = 50 * time.Millisecond
+	clockTick    = 10 * time.Millisecond // by which times of files may lag behind
 	// spoolLimit is how much of the log waits for a target that is away. Then the
 	// log is not kept any more: a full disk would stop the appliance.
 	spoolLimit = 4 << 30
@@ -185,6 +190,8 @@ func (s *Service) archiveAsSet(set Settings) error {
 // ship sends finished segments, oldest first, and removes each when it is in
 // the target.
 func (s *Service) ship(ctx context.Context, set Settings) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	if s.Log.Archive == nil || s.embedded() != nil {
 		return nil
 	}
@@ -206,6 +213,32 @@ func (s *Service) ship(ctx context.Context, set Settings) error {
 		return err
 	}
 	return errors.Join(sendErr, s.Log.Fault(ctx))
+}
+
+// Flush sends the log up to now, so that this moment can be restored.
+func (s *Service) Flush(ctx context.Context) error {
+	set, err := s.load(ctx)
+	if err != nil || !set.WAL.Enabled || set.Target.Kind == None || s.Log.Switch == nil {
+		return err
+	}
+	began := time.Now()
+	s.mu.Lock()
+	s.shipping.switched = began
+	s.mu.Unlock()
+	if err := s.Log.Switch(ctx); err != nil {
+		return err
+	}
+	fresh := func(seg Segment) bool { return seg.Made.After(began.Add(-clockTick)) }
+	for end := began.Add(flushTimeout); time.Now().Before(end); time.Sleep(flushPause) {
+		spooled, err := s.Log.Archived() // Postgres fills the spool by itself
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(spooled, fresh) {
+			break
+		}
+	}
+	return s.ship(as(ctx), set) // also when nothing was written since, or it was sent already
 }
 
 // turn finishes the present segment now and then.

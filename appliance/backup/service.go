@@ -81,6 +81,7 @@ type Segment struct {
 // Service makes, keeps and proves backups. Make it with New.
 type Service struct {
 	Config
+	sending  sync.Mutex // one sender of the log at a time
 	mu       sync.Mutex // guards what follows
 	progress map[id.ID]Progress
 	client   sdk.Client

@@ -385,6 +385,20 @@ func TestLogIsSentAndBounded(t *testing.T) {
 	}
 }
 
+func TestFlushWaitsForTheSegment(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	b.Log.Switch = func(context.Context) error {
+		time.AfterFunc(200*time.Millisecond, func() { b.segment("000000010000000000000005") })
+		return nil
+	}
+	must(t, b.Flush(b.ctx()))
+	if got := b.inTarget("wal"); !slices.Equal(got, []string{"000000010000000000000005.age"}) {
+		t.Errorf("in the target are %v", got)
+	}
+}
+
 func TestAgeAlarm(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -239,6 +239,10 @@ func TestMomentAfterTheLogIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "recovery ended before configured recovery target was reached") {
 		t.Errorf("got %v", err)
 	}
+	cfg.Recover = &Recovery{} // the end of the log can be taken all the same
+	if got := query(t, start(t, cfg).AdminDSN("postgres"), "select pg_is_in_recovery()::text"); got != "false" {
+		t.Errorf("in recovery: %s", got)
+	}
 }
 
 func TestClosedSpoolStaysEmpty(t *testing.T) {
