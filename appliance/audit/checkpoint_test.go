@@ -26,6 +26,7 @@ type chain struct {
 	*Service
 	ctx    context.Context
 	tenant id.ID
+	root   id.ID
 	dsn    string
 	signer atomic.Pointer[Signer]
 }
@@ -33,11 +34,11 @@ type chain struct {
 func newChain(t testing.TB) *chain {
 	t.Helper()
 	d, history, dsn := dbtest.OpenDSN(t, Migrations)
-	c := &chain{ctx: actor.AsSystem(t.Context(), "test", id.ID{}), tenant: id.New(), dsn: dsn}
+	c := &chain{ctx: actor.AsSystem(t.Context(), "test", id.ID{}), tenant: id.New(), root: id.New(), dsn: dsn}
 	dir := t.TempDir()
 	c.use(NewFileSigner(filepath.Join(dir, "keys", "audit.ed25519")))
 	c.Service = New(Config{
-		DB: d, Logger: slog.New(slog.DiscardHandler), IsRoot: func(id.ID) bool { return false }, Dir: dir,
+		DB: d, Logger: slog.New(slog.DiscardHandler), IsRoot: func(t id.ID) bool { return t == c.root }, Dir: dir,
 		Check:  func(context.Context, string) error { return nil },
 		Signer: func() Signer { return *c.signer.Load() },
 	})

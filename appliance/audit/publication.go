@@ -173,7 +173,7 @@ func (s *Service) placeWith(ctx context.Context, tenant id.ID, p *Place, before 
 		return fault.New(fault.Unavailable, "Secrets cannot be kept yet. Try again when the appliance has started.")
 	}
 	var err error
-	p.sealed, err = s.Keyring().Seal(ctx, tenant, placePurpose+" "+p.ID.String(), []byte(p.Secret))
+	p.sealed, err = s.Keyring().Seal(ctx, s.chainOf(tenant), placePurpose+" "+p.ID.String(), []byte(p.Secret))
 	p.Secret = ""
 	return err
 }
@@ -343,7 +343,7 @@ func (s *Service) placeSecret(ctx context.Context, tenant id.ID, p Place) (strin
 	if s.Keyring == nil || s.Keyring() == nil {
 		return "", fault.New(fault.Unavailable, "The secret cannot be opened yet.")
 	}
-	plain, err := s.Keyring().Open(ctx, tenant, placePurpose+" "+p.ID.String(), p.sealed)
+	plain, err := s.Keyring().Open(ctx, s.chainOf(tenant), placePurpose+" "+p.ID.String(), p.sealed)
 	return string(plain), err
 }
 

@@ -64,9 +64,9 @@ func (c *chain) outside(t *testing.T) *atomic.Pointer[string] {
 	return &mailed
 }
 
-// provider is a person of the provider.
+// provider is a person of the root tenant, whose records are the provider's.
 func (c *chain) provider() context.Context {
-	return actor.With(c.ctx, actor.Actor{Kind: actor.User, ID: id.New(), Name: "Grace"})
+	return actor.With(c.ctx, actor.Actor{Kind: actor.User, ID: id.New(), Name: "Grace", TenantID: c.root})
 }
 
 // receiver is a webhook's other side that takes what is signed with the secret.
