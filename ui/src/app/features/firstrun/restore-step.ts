@@ -127,15 +127,15 @@ export class RestoreStep {
     return { target: { ...targetBody(this.kind(), this.form.getRawValue()), has_secret: false }, key: this.kit() };
   }
 
-  // Once it is done the appliance starts anew, and its wizard is gone: then it can be signed in to.
+  // Once it is done the appliance starts anew: when it asks who one is, it can be signed in to.
   private async follow(): Promise<void> {
     if (this.restoring.value()?.state !== 'done') return this.restoring.reload();
     this.ended.set(true);
     try {
-      await this.api.get('/setup', { keepSession: true });
+      await this.api.get('/session', { keepSession: true });
     } catch (cause) {
-      const { code } = asProblem(cause);
-      if (code === 'not_found' || code === 'gone') return this.ready.set(true);
+      // Until it has started, it says that it is not available.
+      if (asProblem(cause).code === 'unauthenticated') return this.ready.set(true);
     }
     await this.wait();
   }
