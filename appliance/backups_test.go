@@ -1,7 +1,9 @@
 package appliance_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -17,9 +19,12 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/appliancetest"
 	"nimbus/appliance/backup"
+	"nimbus/appliance/db"
+	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/objectstore"
 	"nimbus/appliance/provider/proxmox/pvesim"
+	"nimbus/appliance/secret"
 )
 
 // protected is an appliance with a recovery kit and a target for its backups.
@@ -47,6 +52,22 @@ func newProtected(t *testing.T) *protected {
 	}
 	err = p.Change(ctx, func(s *appliance.Settings) {
 		s.Name, s.TimeZone, s.Recovery, s.Complete = "Lab", "Europe/Vienna", p.key.Recipient().String(), true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Core().Keys.Escrow(ctx, func(tenant id.ID, w secret.WrappedKey) ([]byte, error) {
+		plaintext, err := p.Core().Keyring.Reveal(ctx, tenant, w)
+		if err != nil {
+			return nil, err
+		}
+		var sealed bytes.Buffer
+		to, err := age.Encrypt(&sealed, p.key.Recipient())
+		if err == nil {
+			_, err = to.Write(plaintext)
+			err = errors.Join(err, to.Close())
+		}
+		return sealed.Bytes(), err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +136,10 @@ func (p *protected) restoreInto(dir string, q backup.Request) backup.Proof {
 		p.t.Fatal(err)
 	}
 	q.Store, q.Key = store, p.key
-	cfg := appliance.Config{DataDir: dir, Listen: "127.0.0.1:0", Version: "test", Logger: appliancetest.Logger(p.t), Unsafe: true}
+	// The new machine's service manager hands over a root key of its own, which
+	// opens nothing that is in the backup: the kit does.
+	cfg := appliance.Config{DataDir: dir, Listen: "127.0.0.1:0", Version: "test", Logger: appliancetest.Logger(p.t), Unsafe: true,
+		RootKey: bytes.Repeat([]byte{7}, secret.KeySize)}
 	proof, err := appliance.Restorer(cfg).Prepare(p.t.Context(), q, func(string, int) {})
 	if err != nil {
 		p.t.Fatal(err)
@@ -178,6 +202,7 @@ func TestRobustness45(t *testing.T) {
 	first := p.backUp()
 	acknowledged := stop()
 	second := p.backUp()
+	moment := p.afterAMistake()
 	var all struct{ Items []backup.Backup }
 	p.admin.Do(http.MethodGet, "/v1/system/backups", nil, http.StatusOK, &all)
 	if len(all.Items) != 2 || all.Items[0].ID != second.ID {
@@ -189,6 +214,7 @@ func TestRobustness45(t *testing.T) {
 	}
 	p.destroy()
 
+	p.momentComesBack(moment)
 	dir := appliancetest.Dir(t)
 	proof := p.restoreInto(dir, backup.Request{Backup: first.ID})
 	if proof.People != 3 || proof.Chains != 2 || proof.Records < 10 {
@@ -220,6 +246,54 @@ func TestRobustness45(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".verify-*")); len(left) > 0 {
 		t.Errorf("a trial left %v", left)
+	}
+}
+
+// afterAMistake makes a group, lets a moment pass, and deletes the group; the
+// log of both is sent. It returns the moment between.
+func (p *protected) afterAMistake() time.Time {
+	p.t.Helper()
+	client := p.SignIn(p.t, "ada@example.com", p.Tenant)
+	var made struct{ ID string }
+	client.Do(http.MethodPost, "/v1/groups", map[string]any{"name": "Kept"}, http.StatusCreated, &made)
+	time.Sleep(50 * time.Millisecond)
+	moment := time.Now()
+	time.Sleep(50 * time.Millisecond)
+	client.Do(http.MethodDelete, "/v1/groups/"+made.ID, nil, http.StatusNoContent, nil)
+	if err := p.Core().Backups.Flush(context.Background()); err != nil {
+		p.t.Fatal(err)
+	}
+	return moment
+}
+
+// momentComesBack restores a moment, up to where it would be put into place: the
+// databases there have what was deleted afterwards.
+func (p *protected) momentComesBack(moment time.Time) {
+	p.t.Helper()
+	dir := appliancetest.Dir(p.t)
+	cfg := appliance.Config{DataDir: dir, Logger: appliancetest.Logger(p.t), Unsafe: true}
+	store, err := objectstore.Open(objectstore.Config{Kind: objectstore.Directory, Path: p.target})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := appliance.Restore(p.t.Context(), cfg, backup.Request{Store: store, Key: p.key, Until: moment}, false, func(string, int) {}); err != nil {
+		p.t.Fatal(err)
+	}
+	ctx := actor.With(p.t.Context(), actor.Actor{Kind: actor.Console, Name: "test", TenantID: p.Tenant})
+	core, done, err := appliance.Console(ctx, cfg)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer done()
+	var found int
+	err = core.DB.Tenant(ctx, p.Tenant, func(ctx context.Context) error {
+		return db.Tx(ctx).QueryRow(ctx, `select count(*) from user_group where name = 'Kept'`).Scan(&found)
+	})
+	if err != nil || found != 1 {
+		p.t.Errorf("%d groups of that name came back, %v", found, err)
+	}
+	if _, err := appliance.Restore(p.t.Context(), cfg, backup.Request{Store: store, Key: p.key}, false, func(string, int) {}); !fault.Is(err, fault.Conflict) && !errors.Is(err, appliance.ErrInUse) {
+		p.t.Errorf("a restore over data is not refused: %v", err)
 	}
 }
 
