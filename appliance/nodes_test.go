@@ -77,8 +77,10 @@ func TestEventsKeepTheirOrderBetweenNodes(t *testing.T) {
 		}
 	}
 	for _, n := range []*nodes{here, there} {
-		if err := n.Ready(t.Context()); err != nil {
-			t.Errorf("it has not recovered: %v", err)
+		for end := time.Now().Add(20 * time.Second); n.Ready(t.Context()) != nil; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("it has not recovered: %v", n.Ready(t.Context()))
+			}
 		}
 		if err := n.Stop(t.Context()); err != nil {
 			t.Error(err)
