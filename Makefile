@@ -75,7 +75,7 @@ test: tools bundle ui ## run every test, the story in a browser included
 	go vet ./...
 	@echo "==> go test"
 	go test -timeout 20m ./...; code=$$?; go run ./embedded/postgres/postgrestest/keeper stop; exit $$code
-	@$(MAKE) --no-print-directory e2e install-test
+	@$(MAKE) --no-print-directory e2e
 
 .PHONY: race
 race: tools bundle ui ## run the Go tests under the race detector
@@ -137,8 +137,11 @@ deb-arm64:
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/licenses/gen -sbom $(DEB:.deb=.cdx.json) -version $(DEB_VERSION)
 	SBOM=$(DEB:.deb=.cdx.json) BINARY=build/arm64/nimbus VERIFY=build/arm64/nimbus-verify SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb/build arm64 $(DEB_VERSION) $(DEB)
 
+PACKAGE_TOOLS := shellcheck:shellcheck lintian:lintian debootstrap:debootstrap xz-utils:xz
+
 .PHONY: install-test
-install-test: tools build ## install, upgrade, remove and purge the package in a small Debian, with a deployment
+install-test: build ## install, upgrade, remove and purge the package in a small Debian, with a deployment
+	@$(MAKE) --no-print-directory tools PACKAGES="$(PACKAGE_TOOLS)"
 	shellcheck packaging/version packaging/deb/build packaging/deb/p[or]* packaging/test/root packaging/test/install packaging/test/reproduce packaging/image/build packaging/image/files/usr/local/lib/nimbus-console packaging/lxc/nimbus-lxc
 	@$(MAKE) --no-print-directory deb-native XZ_LEVEL=0 DEB=build/test/nimbus.deb
 	lintian --fail-on error,warning build/test/nimbus.deb
