@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,8 +13,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"nimbus/appliance/fault"
@@ -318,6 +321,29 @@ create schema %[1]s; grant usage on schema %[1]s to %[1]s; `, scope, appRole) + 
 // DropTenant removes a tenant's schema, with everything in it, and its role.
 // A tenant that has none is not an error.
 func (d *DB) DropTenant(ctx context.Context, tenant id.ID) error {
+	for attempt := 1; ; attempt++ {
+		err := d.dropTenant(ctx, tenant)
+		if attempt == dropAttempts || !deadlocked(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(attempt) * 100 * time.Millisecond):
+		}
+	}
+}
+
+// dropAttempts is how often a drop is tried that waits for somebody who waits
+// for it: it takes the locks of all tables, in an order of its own.
+const dropAttempts = 5
+
+func deadlocked(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "40P01"
+}
+
+func (d *DB) dropTenant(ctx context.Context, tenant id.ID) error {
 	scope := TenantSchema(tenant)
 	return pgx.BeginFunc(ctx, d.owner, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, fmt.Sprintf(`drop schema if exists %[1]s cascade; drop role if exists %[1]s;
