@@ -131,7 +131,7 @@ func refusesStrangers(t *testing.T, s *Server) {
 			return err
 		},
 	}
-	secrets := map[string]string{"none": "", "wrong": strings.Repeat("0", 64), "part": n.secret[:63], "as a bearer": "Bearer " + n.secret}
+	secrets := map[string]string{"none": "", "wrong": strings.Repeat("0", 64), "part": n.secret[:63], "wrong bearer": "Bearer " + strings.Repeat("0", 64), "twice a bearer": "Bearer Bearer " + n.secret}
 	for name, call := range calls {
 		for kind, secret := range secrets {
 			ctx := deadline(t)
@@ -146,9 +146,11 @@ func refusesStrangers(t *testing.T, s *Server) {
 	if _, err := healthpb.NewHealthClient(conn).Check(deadline(t), &healthpb.HealthCheckRequest{}); err != nil {
 		t.Errorf("health check: %v", err)
 	}
-	ctx := metadata.AppendToOutgoingContext(deadline(t), header, n.secret)
-	if err := calls["ListNamespaces"](ctx); err != nil {
-		t.Errorf("with the secret: %v", err)
+	for _, secret := range []string{n.secret, "Bearer " + n.secret} { // an API key comes as a bearer
+		ctx := metadata.AppendToOutgoingContext(deadline(t), header, secret)
+		if err := calls["ListNamespaces"](ctx); err != nil {
+			t.Errorf("with the secret: %v", err)
+		}
 	}
 }
 
