@@ -28,8 +28,11 @@ type Reset struct {
 	// External is set when the data lies in a database that is not ours: a
 	// reset does not touch it.
 	External bool
-	Deletes  []Deletion
-	Keeps    []string
+	// Shared is the folder that other nodes use too, when there is one. It is
+	// not touched either.
+	Shared  string
+	Deletes []Deletion
+	Keeps   []string
 }
 
 // resetMarker tells that a reset was begun: what is left of the data directory
@@ -85,7 +88,7 @@ func (a *Appliance) planReset(ctx context.Context, keepBackups bool) (Reset, err
 		return Reset{}, err
 	}
 	s := a.settings.Load()
-	r := Reset{Name: s.Name, Dir: a.cfg.DataDir, External: s.Database.External}
+	r := Reset{Name: s.Name, Dir: a.cfg.DataDir, External: s.Database.External || a.cfg.DatabaseURL != "", Shared: a.cfg.SharedDir}
 	if err := a.front.Stop(ctx); err != nil {
 		return Reset{}, err
 	}

@@ -19,6 +19,8 @@ import (
 func TestFactoryReset(t *testing.T) {
 	dir := appliancetest.Dir(t)
 	cfg := appliance.Config{DataDir: dir, Listen: "127.0.0.1:0", Logger: appliancetest.Logger(t), Unsafe: true}
+	shared := cfg
+	shared.DatabaseURL, shared.SharedDir = "postgres://db.example.com", "/srv/nimbus"
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup"})
 	yes := func(appliance.Reset) error { return nil }
 	reset := func(confirm func(appliance.Reset) error) error {
@@ -48,6 +50,10 @@ func TestFactoryReset(t *testing.T) {
 	}
 	if plan.Name != "Cellar" || plan.External || !slices.Equal(plan.Keeps, []string{"backups"}) || !deletes(plan, "keys") || !deletes(plan, "postgres") {
 		t.Errorf("what it asks: %+v", plan)
+	}
+
+	if err := appliance.FactoryReset(ctx, shared, true, func(r appliance.Reset) error { plan = r; return no }); !errors.Is(err, no) || !plan.External || plan.Shared != "/srv/nimbus" {
+		t.Errorf("of a node: %+v %v", plan, err)
 	}
 
 	marker := filepath.Join(dir, "factory-reset")

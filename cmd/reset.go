@@ -74,6 +74,9 @@ func describeReset(out io.Writer, r appliance.Reset) {
 	if r.External {
 		fmt.Fprintln(out, "\nThe database on the other server is not touched. Delete it there.")
 	}
+	if r.Shared != "" {
+		fmt.Fprintf(out, "\n%s, which other nodes may use, is not touched. Delete it when no node is left.\n", r.Shared)
+	}
 	fmt.Fprint(out, "\nMachines on Proxmox go on running and belong to no stack afterwards.\n\n")
 }
 

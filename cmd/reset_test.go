@@ -10,7 +10,7 @@ import (
 )
 
 func TestResetWantsTwoAnswers(t *testing.T) {
-	r := appliance.Reset{Name: "Cellar", Dir: "/data", Deletes: []appliance.Deletion{{Name: "keys", Bytes: 100}}, External: true}
+	r := appliance.Reset{Name: "Cellar", Dir: "/data", Deletes: []appliance.Deletion{{Name: "keys", Bytes: 100}}, External: true, Shared: "/srv/nimbus"}
 	for typed, agreed := range map[string]bool{
 		"Cellar\ndelete everything\n": true,
 		"Cellar\ndelete everything":   true,
@@ -26,7 +26,7 @@ func TestResetWantsTwoAnswers(t *testing.T) {
 	}
 	var out strings.Builder
 	_ = confirmReset(strings.NewReader(""), &out, r)
-	for _, want := range []string{"/data", "keys", "database on the other server", "Proxmox"} {
+	for _, want := range []string{"/data", "keys", "database on the other server", "/srv/nimbus", "Proxmox"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q", want)
 		}
