@@ -2,6 +2,7 @@ package appliance_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -74,7 +75,8 @@ func timed(b *testing.B, do func()) float64 {
 func run(b *testing.B, name string, args ...string) {
 	b.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
-	if exit, ok := err.(*exec.ExitError); ok && name == "tar" && exit.ExitCode() == 1 {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && name == "tar" && exit.ExitCode() == 1 {
 		return // a file changed while it was read: the appliance works
 	}
 	if err != nil {

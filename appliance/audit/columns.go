@@ -94,15 +94,15 @@ func (s *scanner) members(wanted map[string]int, values *[columnCount][]byte, in
 		if !ok || !s.eat(':') {
 			return false
 		}
-		name := string(key[1 : len(key)-1])
-		if below, ok := inner[name]; ok {
+		name := key[1 : len(key)-1]
+		if below, ok := inner[string(name)]; ok {
 			if !s.members(below, values, nil) {
 				return false
 			}
 			if left--; left == 0 {
 				return true
 			}
-		} else if at, ok := wanted[name]; ok {
+		} else if at, ok := wanted[string(name)]; ok {
 			if values[at], ok = s.text(); !ok {
 				return false
 			}

@@ -80,7 +80,7 @@ func (c *chain) lose(t *testing.T, in ExportInput, path string) exportMark {
 	ctx, lost := context.WithCancel(c.ctx)
 	ended := make(chan error)
 	go func() { ended <- c.writeExport(ctx, in.Tenant, in.Export) }()
-	m := kept(t, path, 2000)
+	kept(t, path, 2000)
 	if err := c.writeExport(c.ctx, in.Tenant, in.Export); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("two workers write one export: %v", err)
 	}
@@ -88,7 +88,8 @@ func (c *chain) lose(t *testing.T, in ExportInput, path string) exportMark {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	if m = markOf(path); m.Stream.Records < 2000 || m.Stream.Records >= 9000 {
+	m := markOf(path)
+	if m.Stream.Records < 2000 || m.Stream.Records >= 9000 {
 		t.Fatalf("%d records were kept", m.Stream.Records)
 	}
 	return m

@@ -46,8 +46,9 @@ func parseText(text string) textQuery {
 	}
 	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
 		rest, without := strings.CutPrefix(text, "-")
-		term, after, quoted := "", "", false
-		if rest, quoted = strings.CutPrefix(rest, `"`); quoted {
+		var term, after string
+		rest, quoted := strings.CutPrefix(rest, `"`)
+		if quoted {
 			term, after, _ = strings.Cut(rest, `"`)
 		} else {
 			at := strings.IndexFunc(rest, unicode.IsSpace)

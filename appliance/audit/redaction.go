@@ -85,7 +85,7 @@ func compile(rules []RedactionRule) (*redactor, error) {
 	for i, rule := range rules {
 		c, size, err := rule.compile()
 		if err != nil {
-			return nil, fault.BadField("body.rules", "Rule %d, “%s”: %s", i+1, rule.Name, err.Error())
+			return nil, fault.BadField("body.rules", "Rule %d, “%s”: %s.", i+1, rule.Name, err.Error())
 		}
 		if !rule.Enabled {
 			continue
@@ -101,31 +101,31 @@ func compile(rules []RedactionRule) (*redactor, error) {
 func (r RedactionRule) compile() (compiled, int, error) {
 	c := compiled{scope: r.Scope, kind: r.Kind}
 	if name := strings.TrimSpace(r.Name); name == "" || len(r.Name) > 100 {
-		return c, 0, errors.New("give it a name of at most 100 characters.")
+		return c, 0, errors.New("give it a name of at most 100 characters")
 	}
 	if len(r.Match) == 0 || len(r.Match) > 500 {
-		return c, 0, errors.New("what it matches has 1 to 500 characters.")
+		return c, 0, errors.New("what it matches has 1 to 500 characters")
 	}
 	if r.Scope != allEvents && !scopePattern.MatchString(r.Scope) {
-		return c, 0, errors.New("its scope is all, or an event such as identity.user.created or what that begins with, such as identity.")
+		return c, 0, errors.New("its scope is all, or an event such as identity.user.created or what that begins with, such as “identity.”")
 	}
 	expression := r.Match
 	switch r.Kind {
 	case FieldRule:
 		if !fieldPattern.MatchString(r.Match) {
-			return c, 0, errors.New("a field is a name such as email, the end of a path such as guest.serial, or has * for any part of a name.")
+			return c, 0, errors.New("a field is a name such as email, the end of a path such as guest.serial, or has * for any part of a name")
 		}
 		expression = `(?i)(?:^|\.)` + strings.ReplaceAll(regexp.QuoteMeta(r.Match), `\*`, `[^.]*`) + `$`
 	case PatternRule:
 	default:
-		return c, 0, errors.New("its kind is field or pattern.")
+		return c, 0, errors.New("its kind is field or pattern")
 	}
 	size, err := sizeOf(expression)
 	if err != nil {
 		return c, 0, err
 	}
 	if c.match, err = regexp.Compile(expression); err == nil && c.match.MatchString("") {
-		err = errors.New("it matches what is empty, and so everything. Write what must be there.")
+		err = errors.New("it matches what is empty, and so everything: write what must be there")
 	}
 	return c, size, err
 }
@@ -135,11 +135,11 @@ func (r RedactionRule) compile() (compiled, int, error) {
 func sizeOf(expression string) (int, error) {
 	parsed, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
-		return 0, errors.New("it is not an RE2 expression: " + err.Error() + ".")
+		return 0, errors.New("it is not an RE2 expression: " + err.Error())
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return 0, errors.New("it is not an RE2 expression: " + err.Error() + ".")
+		return 0, errors.New("it is not an RE2 expression: " + err.Error())
 	}
 	return len(program.Inst), nil
 }

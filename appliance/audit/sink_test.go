@@ -57,7 +57,10 @@ func TestAnswersOfACollector(t *testing.T) {
 			w.WriteHeader(429)
 			return true
 		}},
-		{"302", func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/elsewhere", 302); return true }},
+		{"302", func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			return true
+		}},
 	} {
 		var since atomic.Int64
 		c.answers(func(w http.ResponseWriter, r *http.Request, _ []string) bool {

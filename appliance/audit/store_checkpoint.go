@@ -52,25 +52,6 @@ func (store) checkpoints(ctx context.Context, before int64, limit int) ([]Checkp
 	return pgx.CollectRows(rows, scanCheckpoint)
 }
 
-// allCheckpoints calls fn for each, by size.
-func (store) allCheckpoints(ctx context.Context, after int64, fn func(Checkpoint) error) error {
-	rows, err := db.Tx(ctx).Query(ctx, `select `+checkpointColumns+` from audit_checkpoint c where c.size > $1 order by c.size, c.created_at`, after)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		c, err := scanCheckpoint(rows)
-		if err != nil {
-			return err
-		}
-		if err := fn(c); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 // boundaries are the sizes of signed heads up to size at which a stream is split:
 // the newest thousand, and the last one of each day.
 func (store) boundaries(ctx context.Context, size int64) ([]int64, error) {

@@ -68,7 +68,7 @@ func (store) entries(ctx context.Context, first, last int64, fn func([][]byte) e
 func (st store) tilesEnding(ctx context.Context, first, last int64) (map[chunk][]byte, error) {
 	found := map[chunk][]byte{}
 	width := int64(ledger.TileWidth)
-	for level := uint(0); level < 7; level++ {
+	for level := range uint(7) {
 		from, to := (first-1)/width, last/width-1
 		if to < from {
 			break

@@ -50,7 +50,7 @@ func (s *Service) Takes(ctx context.Context) error {
 	if err := s.roomLeft(ctx); err != nil {
 		return err
 	}
-	failed, missing, since := s.trail.probe()
+	missing, since, failed := s.trail.probe()
 	if failed == nil {
 		return nil
 	}
@@ -69,13 +69,13 @@ func (s *Service) Takes(ctx context.Context) error {
 
 // probe returns why the trail takes no records; since is not zero when it is
 // time to try again.
-func (t *trail) probe() (failed error, missing uint64, since time.Time) {
+func (t *trail) probe() (missing uint64, since time.Time, failed error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.failed != nil && time.Since(t.probed) >= probeEvery {
 		t.probed, since = time.Now(), t.since
 	}
-	return t.failed, t.missing, since
+	return t.missing, since, t.failed
 }
 
 func recovered(since time.Time, missing uint64) Entry {

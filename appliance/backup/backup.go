@@ -100,9 +100,6 @@ type Report func(stage string, percent int)
 // open tells that something still works on it.
 func (b Backup) open() bool { return b.State == Running || b.State == Verifying }
 
-// kept tells that its file is in the target.
-func (b Backup) kept() bool { return b.State == Done || b.State == Verifying && b.FinishedAt != nil }
-
 // Base says which part of the log of which cluster makes the databases whole.
 type Base struct {
 	Timeline string `json:"timeline"`

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -63,7 +64,7 @@ func TestAtCommit(t *testing.T) {
 	}
 	heard = nil
 	boom := fault.New(fault.Invalid, "boom")
-	if err := d.Tenant(t.Context(), tenant, func(ctx context.Context) error { _ = later(ctx, "gone"); return boom }); err != boom || heard != nil {
+	if err := d.Tenant(t.Context(), tenant, func(ctx context.Context) error { _ = later(ctx, "gone"); return boom }); !errors.Is(err, boom) || heard != nil {
 		t.Errorf("%v, heard %v", err, heard)
 	}
 	for _, inner := range []bool{false, true} {

@@ -18,7 +18,7 @@ func Postgres(d *db.DB) Check {
 		if err != nil {
 			return fail("Postgres does not answer: "+fault.Message(err), "Look at `nimbus status` and at the log; the embedded server is started again by itself.")
 		}
-		return postgresFinding(c, c.Now.Sub(time.Now())).with("version", c.Version).with("connections", c.Connections).
+		return postgresFinding(c, time.Until(c.Now)).with("version", c.Version).with("connections", c.Connections).
 			with("max_connections", c.Most).with("answer_ms", time.Since(began).Milliseconds()).with("checksum_failures", c.Corrupt)
 	}}
 }

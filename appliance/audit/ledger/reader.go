@@ -126,7 +126,7 @@ func cut(r io.Reader, free <-chan *block, stop <-chan struct{}, send func(*block
 		rest = append(rest[:0], b.data[end:]...)
 		b.data = b.data[:end]
 		send(b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

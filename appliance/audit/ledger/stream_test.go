@@ -383,7 +383,7 @@ func prunedStream(t *testing.T, p pair, skip []Part, why string, filter string, 
 	var out bytes.Buffer
 	w := NewWriter(&out, Header{Origin: origin, From: from, To: to, Size: size, Filter: json.RawMessage(filter)})
 	for n := w.Next(); n <= size; n = w.Next() {
-		err := error(nil)
+		var err error
 		if at := slices.IndexFunc(skip, func(s Part) bool { return int64(s.First())+1 == n }); at >= 0 {
 			node, _ := leaves.Node(skip[at].Level, skip[at].Index)
 			err = w.Skip(n, skip[at].Level, node, why)
@@ -470,7 +470,7 @@ func TestUnexplainedIsExact(t *testing.T) {
 				left[n] = true
 			}
 		}
-		for n := int64(0); n <= 70; n++ {
+		for n := range int64(71) {
 			if left[n] != (gone[n] && !told[n]) {
 				t.Fatalf("%d is wrong for %+v", n, p)
 			}

@@ -12,7 +12,7 @@ func TestTilesHoldNodes(t *testing.T) {
 	for _, leaf := range f.leaves {
 		tile = append(tile, leaf[:]...)
 	}
-	for level := uint(0); level <= 8; level++ {
+	for level := range uint(9) {
 		for index := range uint64(TileWidth >> level) {
 			want, err := f.Node(level, index)
 			if err != nil {

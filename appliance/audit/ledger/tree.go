@@ -146,7 +146,8 @@ func Inclusion(nodes Nodes, index, size uint64) ([]Hash, error) {
 	first, end := uint64(0), size
 	for end-first > 1 {
 		k := split(end - first)
-		other, err := Hash{}, error(nil)
+		var other Hash
+		var err error
 		if index < first+k {
 			other, err = span(nodes, first+k, end)
 			end = first + k
@@ -183,7 +184,8 @@ func Consistency(nodes Nodes, smaller, larger uint64) ([]Hash, error) {
 	m := smaller
 	for m != end-first {
 		k := split(end - first)
-		other, err := Hash{}, error(nil)
+		var other Hash
+		var err error
 		if m <= k {
 			other, err = span(nodes, first+k, end)
 			end = first + k

@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +144,12 @@ func (a *authority) signed(fn func(http.ResponseWriter, request)) http.HandlerFu
 		print := strings.TrimPrefix(head.Kid, a.http.URL+"/account/")
 		key := a.accounts[print]
 		if head.JWK != nil {
-			key = &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(decode(head.JWK.X)), Y: new(big.Int).SetBytes(decode(head.JWK.Y))}
+			point := slices.Concat([]byte{4}, decode(head.JWK.X), decode(head.JWK.Y)) // SEC 1, 2.3.3
+			var err error
+			if key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err != nil {
+				problem(w, 400, "badPublicKey", err.Error())
+				return
+			}
 			print, _ = acme.JWKThumbprint(key)
 		}
 		sum := sha256.Sum256([]byte(jws.Protected + "." + jws.Payload))
