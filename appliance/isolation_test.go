@@ -456,9 +456,13 @@ func TestRobustness04RecordOrNothing(t *testing.T) {
 	owner := a.Connect(t, "nimbus_owner")
 	schema := db.TenantSchema(a.Tenant)
 	appliancetest.Exec(t, owner, "revoke insert on "+schema+".audit_record from "+schema)
+	before := a.Core().Audit.Stats().AppendFailures
 	role := map[string]any{"name": "Unrecorded", "grants": []map[string]any{{"permission": "cmdb:ci:read", "effect": "allow"}}}
 	if status, body := admin.Try(http.MethodPost, "/v1/roles", role); status < 500 {
 		t.Errorf("a change without a record: %d %s", status, body)
+	}
+	if after := a.Core().Audit.Stats().AppendFailures; after <= before {
+		t.Errorf("audit_append_failures was %d and is %d", before, after)
 	}
 	var roles struct{ Items []struct{ Name string } }
 	admin.Do(http.MethodGet, "/v1/roles", nil, http.StatusOK, &roles)
