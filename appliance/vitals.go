@@ -10,10 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/doctor"
 	"nimbus/appliance/id"
 )
 
@@ -48,7 +47,7 @@ type life struct {
 }
 
 func (a *Appliance) newVitals(c *Core) *vitals {
-	return &vitals{core: c, dir: a.cfg.DataDir, version: a.cfg.Version, started: a.started, space: space}
+	return &vitals{core: c, dir: a.cfg.DataDir, version: a.cfg.Version, started: a.started, space: doctor.Space}
 }
 
 // Start records the start, and how the one before ended, and watches the disk.
@@ -183,13 +182,4 @@ func (v *vitals) look(ctx context.Context) {
 	if v.record(ctx, e) == nil {
 		v.low = !v.low
 	}
-}
-
-// space is what is free for the appliance on the disk of a directory.
-func space(dir string) (free, total uint64, err error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, 0, err
-	}
-	return s.Bavail * uint64(s.Bsize), s.Blocks * uint64(s.Bsize), nil
 }

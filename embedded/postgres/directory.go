@@ -207,12 +207,7 @@ func explain(err error, dir string) error {
 	if err == nil || !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "No space left on device") {
 		return err
 	}
-	var st syscall.Statfs_t
-	if syscall.Statfs(dir, &st) != nil {
-		return err
-	}
-	free := st.Bavail * uint64(st.Bsize) >> 20
-	return fmt.Errorf("the disk that holds %s is full (%d MB free): make room and start again: %w", dir, free, err)
+	return fmt.Errorf("the disk that holds %s is full (%d MB free): make room and start again: %w", dir, freeBytes(dir)>>20, err)
 }
 
 // complaint picks the line of a failed program's output that says what went wrong, or
