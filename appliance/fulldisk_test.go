@@ -15,8 +15,9 @@ import (
 )
 
 // TestRobustness03DiskFullThroughTheDoor fills the disk under a running
-// appliance: changes are answered with 503, reading goes on, health is red and
-// says why, the trail tells, and all goes on without a restart when there is room.
+// appliance: changes are answered with 503, reading and signing in go on, health
+// is red and says why, the trail tells, nobody gets in any more when half of the
+// reserve is gone, and all goes on without a restart when there is room.
 func TestRobustness03DiskFullThroughTheDoor(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -40,7 +41,7 @@ func TestRobustness03DiskFullThroughTheDoor(t *testing.T) {
 	}
 
 	full := filepath.Join(dir, "ballast")
-	leave(t, full, 100<<20)
+	leave(t, full, 200<<20)
 	within(t, "changes are refused", func() bool { status, _ := group("perhaps"); return status == http.StatusServiceUnavailable })
 	status, body := group("refused")
 	var problem struct{ Detail string }
@@ -55,6 +56,14 @@ func TestRobustness03DiskFullThroughTheDoor(t *testing.T) {
 	if status, body := admin.Try(http.MethodGet, "/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(string(body), "nearly full") {
 		t.Errorf("health: %d %s", status, body)
 	}
+
+	process.SignIn(t, "ada@example.com", process.Root).Do(http.MethodDelete, "/v1/session", nil, http.StatusOK, nil)
+	leave(t, full, 100<<20)
+	stranger := map[string]string{"email": "ada@example.com", "password": "wrong"}
+	within(t, "nobody gets in", func() bool {
+		status, _ := admin.Try(http.MethodPost, "/v1/session", stranger)
+		return status == http.StatusServiceUnavailable
+	})
 
 	if err := os.Remove(full); err != nil {
 		t.Fatal(err)
@@ -78,15 +87,15 @@ func TestRobustness03DiskFullThroughTheDoor(t *testing.T) {
 // leave takes space with a file until so many bytes are free.
 func leave(t *testing.T, path string, free int64) {
 	t.Helper()
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(path), &st); err != nil {
-		t.Fatal(err)
-	}
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(path), &st); err != nil {
+		t.Fatal(err)
+	}
 	if err := syscall.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-free); err != nil {
 		t.Fatal(err)
 	}

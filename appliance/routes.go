@@ -82,7 +82,7 @@ func (a *Appliance) serveSetup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	web.Chain(*h, web.Recorded(setupKind, web.Trail{
-		Takes: func(context.Context) error { return nil }, Record: a.recordSetup,
+		Takes: func(context.Context, bool) error { return nil }, Record: a.recordSetup,
 	})).ServeHTTP(w, r)
 }
 

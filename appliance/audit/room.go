@@ -16,9 +16,10 @@ import (
 // more: what goes on by itself (sealing, workflows, the database's own log)
 // must not find the disk full, for then the database stops, and reading with it.
 const (
-	reserve  = 256 << 20
-	enough   = reserve + reserve/4 // changes go on from here on
-	lookEach = time.Second
+	reserve    = 256 << 20
+	enough     = reserve + reserve/4 // changes go on from here on
+	lastResort = reserve / 2         // down to here people are let in, and room is made
+	lookEach   = time.Second
 )
 
 // room remembers how much of the disk is free.
@@ -48,10 +49,11 @@ func (r *room) look(dir string) (short, changed bool, free uint64) {
 	return r.short, r.short != before, r.free
 }
 
-// roomLeft is nil while the disk has room; else fault.Unavailable. That it is
+// roomLeft is nil while the disk has room; else fault.Unavailable, from the
+// reserve not before half of that is gone. That the disk is
 // short is an alert: in the log, in what Ready says, and in the trail, which
 // takes that record from the reserve.
-func (s *Service) roomLeft(ctx context.Context) error {
+func (s *Service) roomLeft(ctx context.Context, fromReserve bool) error {
 	if s.Dir == "" {
 		return nil
 	}
@@ -68,6 +70,9 @@ func (s *Service) roomLeft(ctx context.Context) error {
 		return nil
 	}
 	s.room.tell(true, func(time.Time) error { return s.RecordAlone(system, id.ID{}, stopped(free)) })
+	if fromReserve && free >= lastResort {
+		return nil
+	}
 	f := fault.New(fault.Unavailable, "The disk is nearly full: %s are free and %s have to be. Nothing can be changed until there is room; reading goes on.", megabytes(free), megabytes(reserve))
 	f.RetryAfter = 2 * time.Second
 	return f

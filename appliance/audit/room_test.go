@@ -85,6 +85,10 @@ func TestRobustness03DiskFull(t *testing.T) {
 	}
 	d.eventually("the alert is in the trail", func() bool { return d.has("audit.trail.stopped") == 1 })
 
+	if err := d.Takes(d.ctx, true); err != nil {
+		t.Errorf("the reserve lets nobody in: %v", err)
+	}
+
 	ballast(t, dir, 0)
 	refused := d.fill()
 	if !fault.Is(refused, fault.Unavailable) {
@@ -97,6 +101,9 @@ func TestRobustness03DiskFull(t *testing.T) {
 	}
 	if err := d.takes(); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("changes on a full disk: %v", err)
+	}
+	if err := d.Takes(d.ctx, true); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("what goes on from the reserve, on a full disk: %v", err)
 	}
 	if n := s.Stats().AppendFailures; n == 0 {
 		t.Error("failures are not counted")
@@ -122,7 +129,7 @@ type fullDisk struct {
 	acknowledged map[string]bool
 }
 
-func (d *fullDisk) takes() error { return d.Takes(d.ctx) }
+func (d *fullDisk) takes() error { return d.Takes(d.ctx, false) }
 
 // record writes n records of a size.
 func (d *fullDisk) record(n, size int) {

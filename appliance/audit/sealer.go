@@ -74,7 +74,7 @@ func (s *Service) Start(context.Context) error {
 // Ready is nil when the trail takes records and the last round of sealing
 // succeeded. While it does not, it tries whether it does again.
 func (s *Service) Ready(ctx context.Context) error {
-	if err := s.Takes(ctx); err != nil {
+	if err := s.Takes(ctx, false); err != nil {
 		return first(s.trail.ready(), err)
 	}
 	s.sealer.mu.Lock()
@@ -129,7 +129,7 @@ func (l *sealer) run(ctx context.Context) {
 
 // all marks every chain, and looks whether the disk has room when nobody asks.
 func (l *sealer) all(ctx context.Context) {
-	_ = l.service.roomLeft(ctx)
+	_ = l.service.roomLeft(ctx, false)
 	tenants, err := l.service.DB.Tenants(ctx)
 	l.mu.Lock()
 	l.gone = err

@@ -44,10 +44,11 @@ func (s *Service) noteAppend(err error, n int) {
 }
 
 // Takes is nil when the trail takes records. Otherwise, and when the disk is
-// nearly full, nothing must be changed: it returns fault.Unavailable. Once in a
-// second it tries whether the trail takes records again, and records that it does.
-func (s *Service) Takes(ctx context.Context) error {
-	if err := s.roomLeft(ctx); err != nil {
+// nearly full, nothing must be changed: it returns fault.Unavailable. What goes
+// on from the reserve is refused later. Once in a second it tries whether the
+// trail takes records again, and records that it does.
+func (s *Service) Takes(ctx context.Context, fromReserve bool) error {
+	if err := s.roomLeft(ctx, fromReserve); err != nil {
 		return err
 	}
 	missing, since, failed := s.trail.probe()

@@ -34,8 +34,9 @@ func (c Call) Changes() bool { return unsafe(c.Method) }
 
 // Trail is what Recorded needs of the audit trail.
 type Trail struct {
-	// Takes is nil when the trail takes records.
-	Takes func(ctx context.Context) error
+	// Takes is nil when the trail takes records; reserve is true for what goes on
+	// while the disk is nearly full.
+	Takes func(ctx context.Context, reserve bool) error
 	// Record writes the record of a call and returns when it is kept.
 	Record func(ctx context.Context, c Call) error
 }
@@ -55,6 +56,7 @@ type Kind struct {
 	Sensitive bool
 	Always    bool // recorded, but not refused while the trail takes no records
 	Reads     bool // changes nothing, whatever its method
+	Reserve   bool // goes on while the disk is nearly full
 }
 
 // Recorded is API.Recorded for addresses that are not in a table of routes.
@@ -64,7 +66,7 @@ func Recorded(kindOf func(*http.Request) Kind, trail Trail) Middleware {
 			c := &recording{ResponseWriter: w, request: r, trail: trail, start: time.Now(), kind: kindOf(r)}
 			c.Method, c.Route, c.Sensitive = r.Method, c.kind.Route, c.kind.Sensitive
 			if c.gated() {
-				if err := trail.Takes(r.Context()); err != nil {
+				if err := trail.Takes(r.Context(), c.kind.Reserve); err != nil {
 					Fail(w, r, err)
 					return
 				}
@@ -85,7 +87,7 @@ func (a *API) kindOf(r *http.Request) Kind {
 	_, pattern := a.mux.Handler(r)
 	for _, route := range a.routes {
 		if route.Method+" "+route.Path == pattern {
-			return Kind{Route: route.Path, Sensitive: route.Sensitive}
+			return Kind{Route: route.Path, Sensitive: route.Sensitive, Reserve: route.Reserve}
 		}
 	}
 	return Kind{Route: "unknown"}

@@ -40,7 +40,7 @@ func TestCallsAreRecordedBeforeTheAnswer(t *testing.T) {
 	var nobody bool
 	var answer *httptest.ResponseRecorder
 	trail := Trail{
-		Takes: func(context.Context) error { return full },
+		Takes: func(context.Context, bool) error { return full },
 		Record: func(_ context.Context, c Call) error {
 			if answer.Body.Len() > 0 {
 				t.Error("the answer left before the record")

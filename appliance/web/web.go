@@ -26,7 +26,7 @@ const (
 )
 
 // Route declares one operation. Every field but Status, Description,
-// CrossSite and Sensitive is required.
+// CrossSite, Sensitive and Reserve is required.
 type Route struct {
 	Method, Path string
 	Summary      string
@@ -40,6 +40,15 @@ type Route struct {
 	CrossSite bool
 	// Sensitive reads are recorded in the audit trail, as changes are.
 	Sensitive bool
+	// Reserve routes go on while the disk is nearly full: those that let people
+	// in and those that make room.
+	Reserve bool
+}
+
+// InReserve is the route as one that goes on while the disk is nearly full.
+func (r Route) InReserve() Route {
+	r.Reserve = true
+	return r
 }
 
 // API collects routes into a mux and an OpenAPI 3.1 document at /v1/openapi.json.

@@ -27,9 +27,9 @@ func Register(a *web.API, s *backup.Service) {
 	web.Handle(a, route(get, "/settings", backup.Read, "Where and when backups are made", 0), h.settings)
 	web.Handle(a, route(put, "/settings", backup.Update, "Change where and when backups are made", 0), h.setSettings)
 	web.Handle(a, route(post, "/settings/test", backup.Update, "Write to a target, read back and delete", 0), h.test)
-	web.Handle(a, route(post, "/prune", backup.Delete, "Delete the backups that the policy does not keep", 0), h.prune)
+	web.Handle(a, route(post, "/prune", backup.Delete, "Delete the backups that the policy does not keep", 0).InReserve(), h.prune)
 	web.Handle(a, route(get, "/{id}", backup.Read, "Read a backup", 0), h.get)
-	web.Handle(a, route(del, "/{id}", backup.Delete, "Delete a backup, or stop one that is being made or verified", 0), h.remove)
+	web.Handle(a, route(del, "/{id}", backup.Delete, "Delete a backup, or stop one that is being made or verified", 0).InReserve(), h.remove)
 	web.Handle(a, route(post, "/{id}/verify", backup.Check, "Restore a backup into a scratch directory and check it", http.StatusAccepted), h.verify)
 }
 

@@ -79,13 +79,13 @@ func Register(a *web.API, cfg Config) {
 	}
 	signIn := own(http.MethodPost, "/v1/session", "Sign in")
 	signIn.Permission, signIn.Status = web.Public, http.StatusCreated
-	web.Handle(a, signIn, h.signIn)
+	web.Handle(a, signIn.InReserve(), h.signIn)
 	web.Handle(a, own(http.MethodGet, "/v1/session", "Who you are and what you may do"), h.session)
-	web.Handle(a, own(http.MethodDelete, "/v1/session", "Sign out"), h.signOut)
-	web.Handle(a, own(http.MethodPut, "/v1/session/tenant", "Switch to another of your tenants"), h.useTenant)
+	web.Handle(a, own(http.MethodDelete, "/v1/session", "Sign out").InReserve(), h.signOut)
+	web.Handle(a, own(http.MethodPut, "/v1/session/tenant", "Switch to another of your tenants").InReserve(), h.useTenant)
 	web.Handle(a, own(http.MethodGet, "/v1/sessions", "List your sessions"), h.sessions)
-	web.Handle(a, own(http.MethodDelete, "/v1/sessions", "Sign out everywhere"), h.endSessions)
-	web.Handle(a, own(http.MethodDelete, "/v1/sessions/{id}", "End one of your sessions"), h.endSession)
+	web.Handle(a, own(http.MethodDelete, "/v1/sessions", "Sign out everywhere").InReserve(), h.endSessions)
+	web.Handle(a, own(http.MethodDelete, "/v1/sessions/{id}", "End one of your sessions").InReserve(), h.endSession)
 	password := own(http.MethodPut, "/v1/session/password", "Change your password")
 	password.Description = "Your other sessions end."
 	web.Handle(a, password, h.changePassword)

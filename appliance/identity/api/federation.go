@@ -42,14 +42,14 @@ func registerFederation(a *web.API, h handlers) {
 	web.Handle(a, route(http.MethodPost, "/v1/identity-providers/{id}/rotate-key", identity.UpdateProvider, "Give a SAML provider a new key of ours"), h.rotateKey)
 	web.Handle(a, route(http.MethodPost, "/v1/identity-providers/{id}/test", identity.UpdateProvider, "Begin a test sign-in that makes no session"), h.testProvider)
 	web.Handle(a, route(http.MethodGet, "/v1/identity-providers/{id}/test/{test}", identity.UpdateProvider, "What a login would yield"), h.testResult)
-	web.Handle(a, route(http.MethodPost, "/v1/session/discover", web.Public, "How an e-mail address may sign in"), h.discover)
+	web.Handle(a, route(http.MethodPost, "/v1/session/discover", web.Public, "How an e-mail address may sign in").InReserve(), h.discover)
 	registerProtocols(a, h, route)
 }
 
 // registerProtocols declares what browsers and providers call.
 func registerProtocols(a *web.API, h handlers, route func(method, path, permission, summary string) web.Route) {
 	raw := func(method, path, summary string, status int, crossSite bool, fn http.HandlerFunc) {
-		r := route(method, path, web.Public, summary)
+		r := route(method, path, web.Public, summary).InReserve()
 		r.Status, r.CrossSite = status, crossSite
 		web.Raw(a, r, fn)
 	}

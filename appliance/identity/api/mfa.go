@@ -31,14 +31,14 @@ func registerMFA(a *web.API, h handlers) {
 
 	second := route(http.MethodPost, "/v1/session/second-factor", "Prove the second factor of a sign-in", web.Public)
 	second.Status = http.StatusCreated
-	web.Handle(a, second, h.secondFactor)
-	web.Handle(a, route(http.MethodPost, "/v1/session/second-factor/begin", "What proves the second factor of a sign-in", web.Public), h.secondStep)
-	web.Handle(a, route(http.MethodPost, "/v1/session/passkey/begin", "Begin to sign in with a passkey", web.Public), h.beginPasskeySignIn)
+	web.Handle(a, second.InReserve(), h.secondFactor)
+	web.Handle(a, route(http.MethodPost, "/v1/session/second-factor/begin", "What proves the second factor of a sign-in", web.Public).InReserve(), h.secondStep)
+	web.Handle(a, route(http.MethodPost, "/v1/session/passkey/begin", "Begin to sign in with a passkey", web.Public).InReserve(), h.beginPasskeySignIn)
 	alone := route(http.MethodPost, "/v1/session/passkey", "Sign in with a passkey", web.Public)
 	alone.Status = http.StatusCreated
-	web.Handle(a, alone, h.passkeySignIn)
+	web.Handle(a, alone.InReserve(), h.passkeySignIn)
 	web.Handle(a, route(http.MethodGet, "/v1/session/reauthenticate", "How you can prove that it is still you", web.SignedIn), h.stepUp)
-	web.Handle(a, route(http.MethodPost, "/v1/session/reauthenticate", "Prove that it is still you", web.SignedIn), h.reauthenticate)
+	web.Handle(a, route(http.MethodPost, "/v1/session/reauthenticate", "Prove that it is still you", web.SignedIn).InReserve(), h.reauthenticate)
 }
 
 func (h handlers) factors(ctx context.Context, _ *web.None) (identity.Factors, error) {
