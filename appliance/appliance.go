@@ -76,6 +76,7 @@ type Appliance struct {
 	metrics   *metrics.Metrics
 	recent    *doctor.Recent
 	early     setupTrail
+	phase     atomic.Pointer[string]
 	tracer    *trace.Tracer // nil without a collector
 
 	running running
@@ -103,6 +104,7 @@ func (a *Appliance) Open(ctx context.Context) error {
 	if err := a.cfg.CheckRole(); err != nil {
 		return err
 	}
+	a.enter("opening the data directory")
 	if err := a.takeDirectory(); err != nil {
 		return err
 	}
@@ -206,6 +208,7 @@ func (a *Appliance) SetSetup(h http.Handler) {
 		return
 	}
 	a.setup.Store(&h)
+	a.enter("waiting for the first run")
 }
 
 // Routes is the table of all routes; empty before Boot.

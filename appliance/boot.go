@@ -238,9 +238,20 @@ func (c *Core) reseed(ctx context.Context) error {
 }
 
 // Boot brings up everything. The first run calls it as soon as the organisation
-// is known; later starts call it at once. Doing it again does nothing.
+// is known; later starts call it at once. Doing it again does nothing. After an
+// error the phase is what it was before.
 func (a *Appliance) Boot(ctx context.Context) error {
-	if err := a.StartDatabase(ctx, func(string, int) {}); err != nil {
+	before := a.Phase()
+	if err := a.bootAll(ctx); err != nil {
+		a.enter(before)
+		return err
+	}
+	a.enter("")
+	return nil
+}
+
+func (a *Appliance) bootAll(ctx context.Context) error {
+	if err := a.StartDatabase(ctx, a.advance); err != nil {
 		return err
 	}
 	a.bootMu.Lock()
@@ -249,9 +260,11 @@ func (a *Appliance) Boot(ctx context.Context) error {
 	if c.Provider != nil {
 		return nil
 	}
+	a.enter("opening the keys")
 	if err := a.openKeyring(ctx, c); err != nil {
 		return err
 	}
+	a.enter("starting Temporal")
 	if err := a.startEmbedded(ctx, c); err != nil {
 		return err
 	}
@@ -260,6 +273,7 @@ func (a *Appliance) Boot(ctx context.Context) error {
 			return err
 		}
 	}
+	a.enter("starting services")
 	return a.startServices(ctx, c)
 }
 
@@ -361,26 +375,30 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		}
 	}
 	c.Audit.UseTemporal(client)
-	if err := audit.Schedule(ctx, client.ScheduleClient()); err != nil {
-		return err
-	}
-	if err := deployment.Schedule(ctx, client.ScheduleClient()); err != nil {
-		return err
-	}
-	if err := identity.ScheduleFederation(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
-		return err
-	}
-	if err := tenancy.Schedule(ctx, client.ScheduleClient()); err != nil {
-		return err
-	}
-	if err := certificate.Schedule(ctx, client.ScheduleClient(), provider.TaskQueue); err != nil {
-		return err
-	}
-	if err := c.Backups.Schedule(ctx); err != nil {
+	a.enter("setting schedules")
+	if err := c.schedule(ctx); err != nil {
 		return err
 	}
 	if err := c.Deployments.Resume(ctx); err != nil {
 		log.Error("deployments that wait could not be resumed; the schedule tries again", "error", err)
 	}
 	return a.serveAPI(c)
+}
+
+// schedule makes the recurring tasks, or brings them to this release.
+func (c *Core) schedule(ctx context.Context) error {
+	schedules := c.client.ScheduleClient()
+	for _, set := range []func() error{
+		func() error { return audit.Schedule(ctx, schedules) },
+		func() error { return deployment.Schedule(ctx, schedules) },
+		func() error { return identity.ScheduleFederation(ctx, schedules, provider.TaskQueue) },
+		func() error { return tenancy.Schedule(ctx, schedules) },
+		func() error { return certificate.Schedule(ctx, schedules, provider.TaskQueue) },
+		func() error { return c.Backups.Schedule(ctx) },
+	} {
+		if err := patiently(ctx, set); err != nil {
+			return err
+		}
+	}
+	return nil
 }

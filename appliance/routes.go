@@ -39,9 +39,13 @@ func (a *Appliance) handler() http.Handler {
 	return web.Chain(mux, web.Observe(a.observe), a.tracer.HTTP(a.template), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
 }
 
-// readyz names every part and is 503 when one is down.
+// readyz names every part and is 503 when one is down, and until people can sign in.
 func (a *Appliance) readyz(w http.ResponseWriter, r *http.Request) {
+	phase := a.Phase() // before asking: it may go on meanwhile
 	h := a.health(r.Context())
+	if phase != "" {
+		h.Status, h.Phase = "starting", phase
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if h.Status != "ok" {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -51,7 +55,8 @@ func (a *Appliance) readyz(w http.ResponseWriter, r *http.Request) {
 
 // Health is the state of the whole appliance.
 type Health struct {
-	Status     string      `json:"status" enum:"ok,degraded,down"`
+	Status     string      `json:"status" enum:"ok,degraded,down,starting"`
+	Phase      string      `json:"phase,omitempty" doc:"What it is at as long as nobody can sign in."`
 	Version    string      `json:"version"`
 	StartedAt  time.Time   `json:"started_at"`
 	Components []Component `json:"components"`

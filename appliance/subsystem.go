@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,16 +22,17 @@ type subsystem struct {
 // Component is the state of one part.
 type Component struct {
 	Name    string    `json:"name"`
-	Status  string    `json:"status" enum:"ok,down"`
+	Status  string    `json:"status" enum:"ok,down,starting"`
 	Message string    `json:"message"`
 	Since   time.Time `json:"since" doc:"When it came into this state, as far as was asked."`
 }
 
 // running keeps the parts in the order they were started.
 type running struct {
-	mu    sync.Mutex
-	parts []subsystem
-	seen  map[string]Component
+	mu       sync.Mutex
+	parts    []subsystem
+	starting map[string]bool // their Start has not returned
+	seen     map[string]Component
 }
 
 // start starts a part and keeps it for Stop.
@@ -38,7 +40,16 @@ func (r *running) start(ctx context.Context, name string, part subsystem) error 
 	part.name = name
 	r.mu.Lock()
 	r.parts = append(r.parts, part)
+	if r.starting == nil {
+		r.starting = map[string]bool{}
+	}
+	r.starting[name] = true
 	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.starting, name)
+		r.mu.Unlock()
+	}()
 	return part.part.Start(ctx)
 }
 
@@ -88,7 +99,7 @@ func (r *running) components(ctx context.Context) []Component {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	r.mu.Lock()
-	parts := slices.Clone(r.parts)
+	parts, starting := slices.Clone(r.parts), maps.Clone(r.starting)
 	r.mu.Unlock()
 	all := make([]Component, len(parts))
 	var wg sync.WaitGroup
@@ -97,6 +108,9 @@ func (r *running) components(ctx context.Context) []Component {
 			all[i] = Component{Name: p.name, Status: "ok"}
 			if err := p.part.Ready(ctx); err != nil {
 				all[i].Status, all[i].Message = "down", sentence(err)
+			}
+			if all[i].Status == "down" && starting[p.name] {
+				all[i].Status = "starting"
 			}
 		})
 	}

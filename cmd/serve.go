@@ -61,10 +61,9 @@ func serve(ctx context.Context, out io.Writer, manager *systemd.Manager, a *appl
 			manager.Stopping()
 		}
 	}()
-	enough := manager.Extend(ctx)
+	enough := manager.Extend(ctx, a.Phase)
 	defer enough()
 	if !s.Open() {
-		manager.Status("Starting, and bringing the database up to date")
 		if err := a.Boot(ctx); err != nil {
 			return err
 		}

@@ -67,6 +67,9 @@ func printHealth(c *cobra.Command, h appliance.Health, output string) error {
 	case "table":
 		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "Nimbus %s\t%s\tsince %s\n", h.Version, h.Status, h.StartedAt.Local().Format(time.DateTime))
+		if h.Phase != "" {
+			fmt.Fprintf(w, "  phase\t\t%s\n", h.Phase)
+		}
 		for _, p := range h.Components {
 			fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Status, p.Message)
 		}

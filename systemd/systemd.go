@@ -53,24 +53,40 @@ func (m *Manager) Status(status string) { m.send(statusLine(status)) }
 func (m *Manager) Stopping() { m.send("STOPPING=1", statusLine("Stopping")) }
 
 const (
-	extension      = 60 * time.Second
-	extensionEvery = 15 * time.Second
-	longestStart   = 2 * time.Hour
+	extension    = 60 * time.Second
+	longestPhase = 2 * time.Hour
 )
 
-// Extend asks for more time to start, again and again until the returned function is
-// called, for two hours at most: a database can take long to be brought up to date.
-func (m *Manager) Extend(ctx context.Context) (stop func()) {
-	ctx, stop = context.WithTimeout(ctx, longestStart)
+// Extend tells the phase of a start and asks for more time, again and again until the
+// returned function is called. There is no limit to a start that comes along: a database
+// can take long to be brought up to date, and a slow machine for everything. Two hours in
+// one phase are a start that hangs; then no more time is asked for.
+func (m *Manager) Extend(ctx context.Context, phase func() string) (stop func()) {
+	return m.extend(ctx, phase, extension/4, longestPhase)
+}
+
+func (m *Manager) extend(ctx context.Context, phase func() string, every, longest time.Duration) (stop func()) {
 	if m == nil {
-		return stop
+		return func() {}
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
 	go func() {
-		for more := true; more; more = sleep(ctx, extensionEvery) {
-			m.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
+		defer close(done)
+		var last string
+		var since, told time.Time
+		for more := true; more; more = sleep(ctx, every/50) {
+			now := time.Now()
+			if p := phase(); p != last || since.IsZero() {
+				last, since, told = p, now, time.Time{}
+			}
+			if now.Sub(told) >= every && now.Sub(since) < longest {
+				told = now
+				m.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()), statusLine("Starting: "+last))
+			}
 		}
 	}()
-	return stop
+	return func() { cancel(); <-done }
 }
 
 // Watch tells the status that check returns, and feeds the watchdog as long as check

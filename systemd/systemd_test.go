@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -50,10 +51,33 @@ func TestManagerHearsReadinessAndStatus(t *testing.T) {
 	if got := next(t, conn); !strings.HasPrefix(got, "STOPPING=1\n") {
 		t.Errorf("got %q", got)
 	}
-	stop := m.Extend(context.Background())
+}
+
+// TestStartThatComesAlongIsGivenTime: as long as the phase changes more time is asked for,
+// however long all phases take; a phase that takes too long is left to the manager.
+func TestStartThatComesAlongIsGivenTime(t *testing.T) {
+	conn := listen(t, 0)
+	var phase atomic.Pointer[string]
+	enter := func(s string) { phase.Store(&s) }
+	enter("one")
+	const every, longest = 10 * time.Millisecond, 300 * time.Millisecond
+	stop := FromEnvironment().extend(context.Background(), func() string { return *phase.Load() }, every, longest)
 	defer stop()
-	if got, want := next(t, conn), "EXTEND_TIMEOUT_USEC=60000000"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for _, p := range []string{"one", "two", "three", "four"} {
+		enter(p)
+		want := "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=Starting: " + p
+		for next(t, conn) != want {
+		}
+		for end := time.Now().Add(longest / 2); time.Now().Before(end); {
+			if got := next(t, conn); got != want {
+				t.Fatalf("in phase %s: got %q", p, got)
+			}
+		}
+	}
+	for began := time.Now(); next(t, conn) != ""; {
+		if time.Since(began) > 10*longest {
+			t.Fatal("a phase that does not end is given time for ever")
+		}
 	}
 }
 
@@ -114,7 +138,7 @@ func TestWithoutManagerNothingHappens(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	m := FromEnvironment()
 	m.Ready("x")
-	m.Extend(context.Background())()
+	m.Extend(context.Background(), func() string { return "x" })()
 	m.Watch(context.Background(), func(context.Context) (string, error) { t.Error("asked"); return "", nil })
 	m.Stopping()
 }

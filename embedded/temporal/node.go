@@ -16,6 +16,10 @@ import (
 // limit is how long the parts of a server may take to stop.
 const limit = 4500 * time.Millisecond
 
+// helloLimit is how long a frontend may take for its first answer, which comes while a
+// server on a slow machine still has all its caches to fill.
+const helloLimit = 2 * time.Minute
+
 // node is one incarnation: a server in this process, or a foreign cluster.
 type node struct {
 	address string
@@ -102,6 +106,7 @@ func (n *node) start(ctx context.Context) error {
 func (n *node) dial(ctx context.Context, o client.Options) (client.Client, error) {
 	o.HostPort = n.address
 	o.ConnectionOptions.TLS = n.tls
+	o.ConnectionOptions.GetSystemInfoTimeout = helloLimit
 	if n.secret != "" {
 		o.HeadersProvider = bearer(n.secret)
 	}

@@ -18,6 +18,9 @@ import (
 const (
 	shards      = 4 // may never change for a database
 	clusterName = "nimbus"
+	// startLimit is how long all services of a server may take to start. Processors that are
+	// emulated or overcommitted need minutes; what fails says so at once.
+	startLimit = 10 * time.Minute
 )
 
 // services in the order of the ports.
@@ -52,7 +55,8 @@ func serverConfig(ports []int, p *pools) *config.Config {
 	off := config.HistoryArchival{State: config.ArchivalDisabled}
 	return &config.Config{
 		Services: services,
-		Global:   config.Global{Membership: config.Membership{MaxJoinDuration: 10 * time.Second, BroadcastAddress: "127.0.0.1"}},
+		// Nothing is joined, the hosts are fixed. But twice of it limits the start of the services.
+		Global: config.Global{Membership: config.Membership{MaxJoinDuration: startLimit / 2, BroadcastAddress: "127.0.0.1"}},
 		Persistence: config.Persistence{
 			DefaultStore: MainDatabase, VisibilityStore: VisibilityDatabase, NumHistoryShards: shards,
 			DataStores: map[string]config.DataStore{

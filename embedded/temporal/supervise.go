@@ -11,7 +11,7 @@ import (
 const (
 	shortestDelay = 500 * time.Millisecond
 	longestDelay  = 30 * time.Second
-	bootLimit     = time.Minute
+	bootLimit     = startLimit + helloLimit
 	checkEvery    = 15 * time.Second
 	strikes       = 4 // failed checks in a row, with the database answering, before a restart
 )

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	startLimit    = 5 * time.Second
+	startLimit    = time.Minute // one that ends says so at once
+	dialLimit     = 5 * time.Second
 	stopLimit     = 3 * time.Second
 	shortestPause = 200 * time.Millisecond
 	longestPause  = 30 * time.Second
@@ -190,7 +191,7 @@ func (c *child) await(ctx context.Context) error {
 }
 
 func (c *child) dial(ctx context.Context) (net.Conn, error) {
-	return (&net.Dialer{Timeout: startLimit}).DialContext(ctx, "unix", c.socket)
+	return (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "unix", c.socket)
 }
 
 func (c *child) stop(ctx context.Context) error {

@@ -1,16 +1,19 @@
 // Does over the API what a person would do in the browser, on an appliance that
 // was set up with answers.yaml beside this file.
 //
+//   node drive.mjs URL setup TOKEN      goes through the first-run wizard with what answers.yaml says
 //   node drive.mjs URL ready            waits until every part is well and people can sign in
 //   node drive.mjs URL deploy NAME      deploys a machine, approved by somebody else
-//   node drive.mjs URL begin NAME       the same until the engine applies it; prints the deployment's id
+//   node drive.mjs URL begin NAME       the same until the engine makes the machine; prints the deployment's id
 //   node drive.mjs URL await ID         waits until that deployment has succeeded
 //   node drive.mjs URL count N          insists on N succeeded deployments, and on an audit trail that holds
-//   node drive.mjs URL wizard TOKEN     claims the wizard with a setup token, as its first screen does
+//   node drive.mjs URL machines NAME... insists that the cluster has these machines, each once, and no other
+//
+// Nothing is given up while it comes along: DRIVE_SECONDS (120) are for what does not change.
 import assert from 'node:assert/strict';
 import https from 'node:https';
 
-const [base, verb, argument] = process.argv.slice(2);
+const [base, verb, argument, ...others] = process.argv.slice(2);
 const password = 'correct horse battery staple';
 const limit = Number(process.env.DRIVE_SECONDS ?? 120) * 1000;
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -19,7 +22,7 @@ function request(method, path, body, cookie = '') {
   return new Promise((done, fail) => {
     const headers = { cookie, origin: base };
     if (body !== undefined) headers['content-type'] = 'application/json';
-    const options = { method, headers, rejectUnauthorized: false, agent: false, timeout: 30_000 };
+    const options = { method, headers, rejectUnauthorized: false, agent: false, timeout: limit };
     const r = https.request(base + path, options, (response) => {
       let text = '';
       response.on('data', (chunk) => (text += chunk));
@@ -32,19 +35,23 @@ function request(method, path, body, cookie = '') {
   });
 }
 
-/** Tries until probe returns something, and explains what came last when it does not. */
+/** Tries until probe returns something. Gives up when what it sees has not changed for the limit. */
 async function until(what, probe) {
   let last = '';
-  for (const end = Date.now() + limit; Date.now() < end; await sleep(250)) {
+  let changed = Date.now();
+  const see = (seen) => {
+    if (seen !== last) [last, changed] = [seen, Date.now()];
+  };
+  for (; Date.now() - changed < limit; await sleep(250)) {
     try {
-      const found = await probe((seen) => (last = seen));
+      const found = await probe(see);
       if (found) return found;
     } catch (error) {
       if (error instanceof assert.AssertionError) throw error;
-      last = error.message;
+      see(error.message);
     }
   }
-  throw new Error(`${what}: not within ${limit / 1000} s; last seen: ${last}`);
+  throw new Error(`${what}: no change for ${limit / 1000} s; last seen: ${last}`);
 }
 
 class Person {
@@ -104,6 +111,7 @@ function reached(person, id, ...states) {
   });
 }
 
+/** Asks for a machine and has it approved by somebody else. */
 async function begin(name) {
   const [deployer, approver] = await people();
   const { items: connections } = await deployer.do('GET', '/v1/connections', undefined, 200);
@@ -111,8 +119,67 @@ async function begin(name) {
   const { id } = await deployer.do('POST', '/v1/deployments', { stack_id: stack.id, operation: 'up', refresh: false }, 202);
   const waiting = await reached(deployer, id, 'awaiting_approval');
   await approver.do('POST', `/v1/deployments/${id}/approve`, { digest: waiting.plan.digest }, 200);
-  await reached(deployer, id, 'applying', 'verifying', 'succeeded');
-  return id;
+  return [deployer, id];
+}
+
+/** Waits until the engine is at the machine itself, and not done with it. */
+async function making(person, id) {
+  await until('the machine is being made', async (seen) => {
+    const { items } = await person.do('GET', `/v1/deployments/${id}/events?limit=1000`, undefined, 200);
+    seen(JSON.stringify(items.at(-1)));
+    return items.some((e) => e.kind === 'resource' && e.op === 'create' && e.type.endsWith(':VmLegacy'));
+  });
+  const { status } = await person.do('GET', `/v1/deployments/${id}`, undefined, 200);
+  assert.equal(status, 'applying', 'the deployment is under way');
+}
+
+/** Does what the wizard does in the browser; each step as its screen sends it. */
+async function setUp(token) {
+  const page = await request('GET', '/');
+  assert.equal(page.status, 200);
+  assert.match(page.text, /<nb-root/);
+  const wrong = await request('POST', '/v1/setup/session', { token: 'AAAA-AAAA-AAAA-AAAA' });
+  assert.equal(wrong.status, 401, wrong.text);
+  const early = await request('GET', '/readyz');
+  assert.equal(early.status, 503, early.text);
+  assert.equal(JSON.parse(early.text).phase, 'waiting for the first run');
+
+  const claimed = await request('POST', '/v1/setup/session', { token });
+  assert.ok(claimed.status < 300, claimed.text);
+  const browser = new Person();
+  browser.cookie = claimed.cookies.map((c) => c.split(';')[0]).join('; ');
+  const send = (method, step, body, status = 200) => browser.do(method, `/v1/setup${step}`, body, status);
+  await send('PUT', '/appliance', { name: 'Package test', url: base, time_zone: 'UTC', certificate: { mode: 'self_signed' } });
+  await send('PUT', '/hsm', { mode: 'none' });
+  await send('PUT', '/database', { mode: 'embedded' }, 202);
+  await until('the database', async (seen) => {
+    const { steps } = await send('GET', '');
+    const { done, answers } = steps.find((s) => s.name === 'database');
+    seen(JSON.stringify(answers));
+    assert.ok(!answers?.progress?.error, answers?.progress?.error);
+    return done;
+  });
+  await send('PUT', '/organisation', { tenant_name: 'Acme', admin_name: 'Ada Admin', admin_email: 'ada@example.com', admin_password: password });
+  const cluster = await send('PUT', '/proxmox', { mode: 'simulated' });
+  assert.ok(cluster.ok, cluster.message);
+  const { kit } = await send('POST', '/recovery-kit');
+  const proof = await send('POST', '/recovery-kit/verify', { kit });
+  assert.ok(proof.ok, proof.message);
+  await send('POST', '/complete', undefined, 204);
+  assert.equal((await request('GET', '/v1/setup')).status, 404, 'the wizard is closed for ever');
+}
+
+/** Collects anew and reads the names of all machines. */
+async function machines() {
+  const ada = await Person.signIn('ada@example.com');
+  const { items: connections } = await ada.do('GET', '/v1/connections', undefined, 200);
+  const before = Date.now();
+  await ada.do('POST', `/v1/connections/${connections[0].id}/collect`, undefined, 202);
+  return until('a fresh inventory', async (seen) => {
+    const { items, collected_at: collected } = await ada.do('GET', '/v1/inventory?kind=vm&limit=200', undefined, 200);
+    seen(`${collected} ${items.length}`);
+    return Date.parse(collected) > before && items.map((m) => m.name).sort();
+  });
 }
 
 const verbs = {
@@ -122,11 +189,16 @@ const verbs = {
       seen(parts.text + services.text);
       return parts.status === 200 && services.status === 401;
     }),
-  begin: async () => console.log(await begin(argument)),
+  setup: () => setUp(argument),
+  begin: async () => {
+    const [deployer, id] = await begin(argument);
+    await making(deployer, id);
+    console.log(id);
+  },
   await: async () => reached(await Person.signIn('dora@example.com'), argument, 'succeeded'),
   deploy: async () => {
-    const id = await begin(argument);
-    await reached(await Person.signIn('dora@example.com'), id, 'succeeded');
+    const [deployer, id] = await begin(argument);
+    await reached(deployer, id, 'succeeded');
   },
   count: async () => {
     const dora = await Person.signIn('dora@example.com');
@@ -136,15 +208,7 @@ const verbs = {
     const verdict = await ada.do('POST', '/v1/audit/verify', undefined, 200);
     assert.ok(verdict.ok && verdict.checked > 5, JSON.stringify(verdict));
   },
-  wizard: async () => {
-    const page = await request('GET', '/');
-    assert.equal(page.status, 200);
-    assert.match(page.text, /<nb-root/);
-    const wrong = await request('POST', '/v1/setup/session', { token: 'AAAA-AAAA-AAAA-AAAA' });
-    assert.equal(wrong.status, 401, wrong.text);
-    const right = await request('POST', '/v1/setup/session', { token: argument });
-    assert.ok(right.status < 300, right.text);
-  },
+  machines: async () => assert.deepEqual(await machines(), [argument, ...others].sort()),
 };
 
 assert.ok(verbs[verb], `there is no ${verb}`);

@@ -129,15 +129,32 @@ func (c *Cluster) persist() {
 	}
 }
 
+// replaceFile survives a power cut, as a cluster does: the new content is on the disk when
+// it returns.
 func replaceFile(name string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+	dir, tmp := filepath.Dir(name), name+".new"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp := name + ".new"
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(tmp, name)
+	if err := settle(tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, name); err != nil {
+		return err
+	}
+	return settle(dir)
+}
+
+// settle writes what is in a file or folder to the disk.
+func settle(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
