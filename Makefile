@@ -82,8 +82,8 @@ race: tools bundle ui ## run the Go tests under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: robust
-robust: tools bundle ui ## run the faults of upgrades and crashes at their full number
-	go test -timeout 60m ./appliance -run 'Robustness(01|46)' -args -full
+robust: tools bundle ui ## run the faults of upgrades, crashes and clusters at their full number
+	go test -timeout 60m ./appliance -run 'Robustness(01|46)|AnyNodeMayDie' -args -full
 
 .PHONY: record
 record: bundle ui ## keep what VERSION leaves behind, for the upgrade tests of later versions

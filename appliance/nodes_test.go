@@ -1,13 +1,18 @@
 package appliance
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
+	valkeygo "github.com/valkey-io/valkey-go"
+
 	"nimbus/appliance/event"
+	"nimbus/appliance/id"
+	"nimbus/appliance/permission"
 	"nimbus/embedded/valkey"
 )
 
@@ -103,5 +108,73 @@ func TestTooManyEventsAreTold(t *testing.T) {
 	n.send(event.Event{Type: "test.counted"})
 	if !n.lost.Load() {
 		t.Error("what is lost is not known")
+	}
+}
+
+// TestADeadNodeIsNoticed has one node leave and another fall silent.
+func TestADeadNodeIsNoticed(t *testing.T) {
+	bus, heard := heardBy()
+	n := newNodes(valkey.New(valkey.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}), bus, slog.New(slog.DiscardHandler))
+	says := func(node id.ID, what sign, ago time.Duration) {
+		raw, err := json.Marshal(envelope{Node: node, Sign: what})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.receive(valkeygo.PubSubMessage{Message: string(raw)})
+		if at, ok := n.others[node]; ok {
+			n.others[node] = at.Add(-ago)
+		}
+	}
+	left, dead, alive := id.New(), id.New(), id.New()
+	says(left, lives, 2*silence)
+	says(left, leaves, 0)
+	says(alive, lives, silence/2)
+	n.mourn()
+	if len(heard) != 0 {
+		t.Fatalf("nobody died, and %q is heard", (<-heard).Type)
+	}
+	says(dead, lives, 2*silence)
+	n.mourn()
+	n.mourn()
+	if e := next(t, heard); e.Type != event.MissedEvent || len(heard) != 0 {
+		t.Errorf("a death is told by %q and %d more", e.Type, len(heard))
+	}
+	says(dead, lives, 2*silence)
+	n.note(errNoCache)
+	n.mourn()
+	if len(heard) != 0 {
+		t.Error("who hears nobody takes all others for dead")
+	}
+}
+
+// TestWhatIsTakenAwayIsSentFirst publishes an end of rights: who asked for it goes
+// on when the other node has been told.
+func TestWhatIsTakenAwayIsSentFirst(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	cache := valkey.New(valkey.Config{Dir: t.TempDir(), Logger: quiet})
+	if err := cache.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cache.Stop(context.Background()) }()
+	mine, _ := heardBy()
+	n := newNodes(cache, mine, quiet)
+	sent := make(chan struct{})
+	go func() { n.send(event.Event{Type: permission.ChangedEvent}); close(sent) }()
+	select {
+	case <-sent:
+		t.Fatal("it does not wait")
+	case <-time.After(50 * time.Millisecond):
+	}
+	n.send(event.Event{Type: "test.counted"}) // does not wait
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-sent:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for ever")
+	}
+	if err := n.Stop(t.Context()); err != nil || len(n.queue) != 0 {
+		t.Errorf("stop: %v, %d events are left", err, len(n.queue))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,6 +98,23 @@ func (p *Process) Kill() {
 		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 		_ = p.command.Wait()
 	}
+}
+
+// Children is how many processes it has started that still run.
+func (p *Process) Children() (n int) {
+	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range all {
+		raw, err := os.ReadFile(path)
+		at := strings.LastIndex(string(raw), ") ")
+		if err != nil || at < 0 {
+			continue
+		}
+		// State, parent, group.
+		if fields := strings.Fields(string(raw[at+2:])); len(fields) > 2 && fields[2] == fmt.Sprint(p.command.Process.Pid) {
+			n++
+		}
+	}
+	return n - 1
 }
 
 // runChild is the appliance's side of Spawn.

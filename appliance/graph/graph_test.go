@@ -273,8 +273,24 @@ func TestSubscriptionEndsWithItsSession(t *testing.T) {
 	_ = other.CloseNow()
 	start := time.Now()
 	b.events.Deliver(event.Event{Type: identity.SessionEnded, User: b.ann.ID, ID: b.ann.Session})
-	if _, err := next(t.Context(), mine); err == nil || time.Since(start) > time.Second {
-		t.Errorf("after %v: %v", time.Since(start), err)
+	wantEnded(t, mine, start)
+	missing := b.subscribe(follow)
+	start = time.Now()
+	b.events.Deliver(event.Event{Type: event.MissedEvent})
+	wantEnded(t, missing, start)
+}
+
+// wantEnded reads what was on its way until the connection is closed.
+func wantEnded(t *testing.T, c *websocket.Conn, since time.Time) {
+	t.Helper()
+	for {
+		m, err := next(t.Context(), c)
+		if err != nil || m.Type != "complete" {
+			if took := time.Since(since); err == nil || took > time.Second {
+				t.Errorf("after %v: %+v %v", took, m, err)
+			}
+			return
+		}
 	}
 }
 

@@ -173,11 +173,14 @@ func (g *Service) socket(w http.ResponseWriter, r *http.Request, who actor.Actor
 
 // hear cuts the sockets of sessions that end. A right that is taken away ends the
 // subscriptions that need it: they ask before each answer.
+// After events were missed all are cut: programs subscribe anew and read what came.
 func (g *Service) hear(e event.Event) {
-	if e.Type != identity.SessionEnded {
-		return
+	switch e.Type {
+	case event.MissedEvent:
+		g.cut(func(actor.Actor) bool { return true })
+	case identity.SessionEnded:
+		g.cut(func(a actor.Actor) bool { return a.ID == e.User && (e.ID.IsZero() || a.Session == e.ID) })
 	}
-	g.cut(func(a actor.Actor) bool { return a.ID == e.User && (e.ID.IsZero() || a.Session == e.ID) })
 }
 
 func (g *Service) cut(whose func(actor.Actor) bool) {

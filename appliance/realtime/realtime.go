@@ -107,7 +107,8 @@ func (s *Service) Stop(ctx context.Context) error {
 }
 
 // accept takes an event from the bus without blocking its publisher. The end
-// of a session and a change of rights do not wait behind other events.
+// of a session and a change of rights do not wait behind other events. After
+// events were missed, browsers connect anew: who may still do so reads what came.
 func (s *Service) accept(e event.Event) {
 	switch e.Type {
 	case identity.SessionEnded:
@@ -117,6 +118,9 @@ func (s *Service) accept(e event.Event) {
 		s.stale.add(e.Tenant)
 		return
 	case audit.SealedEvent:
+		return
+	case event.MissedEvent:
+		s.server.Reconnect()
 		return
 	case breakglass.EventEnded:
 		s.stale.add(e.Tenant)

@@ -185,3 +185,17 @@ func TestRobustness44SocketsOutliveNoBreakGlassSession(t *testing.T) {
 		t.Errorf("after the session she hears %s", after)
 	}
 }
+
+// TestWhoMayHaveMissedSomethingConnectsAnew loses events of another node: sockets
+// end, and who may still connect does so and hears what comes next.
+func TestWhoMayHaveMissedSomethingConnectsAnew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann, _ := b.person(b.tenant, readOther)
+	hers := b.browse(ann)
+	b.bus.Deliver(event.Event{Type: event.MissedEvent})
+	hers.wantClosed()
+	again := b.browse(ann)
+	b.publish(event.Event{Type: "other.updated", Tenant: b.tenant, Permission: readOther})
+	again.hears("other.updated")
+}

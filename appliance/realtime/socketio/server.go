@@ -193,6 +193,14 @@ func (s *Server) Except(rooms ...string) Target { return s.Namespace("/").Except
 // Emit sends an event to the whole main namespace; see Namespace.Emit.
 func (s *Server) Emit(event string, args ...any) error { return s.Namespace("/").Emit(event, args...) }
 
+// Reconnect closes every connection of this node. Clients are not told to stay away: they
+// connect anew, are authenticated anew, and know that they may have missed something.
+func (s *Server) Reconnect() {
+	for _, c := range s.snapshot() {
+		c.finish(ReasonShutdown, nil, false)
+	}
+}
+
 // DisconnectIf cuts, on this node, the connection of every socket that match approves: its
 // other namespaces go too, nothing that was queued is sent any more, and the client is told not
 // to reconnect by itself. It returns how many connections that were. Sockets whose OnConnect
