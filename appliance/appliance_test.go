@@ -36,7 +36,11 @@ func TestSpine(t *testing.T) {
 
 	rita := a.SignIn(t, "rita@example.com", a.Tenant)
 	rita.Do(http.MethodGet, "/v1/inventory", nil, http.StatusOK, nil)
-	rita.Do(http.MethodGet, "/v1/audit/records", nil, http.StatusForbidden, nil)
+	var refusal struct{ Code, Permission string }
+	rita.Do(http.MethodGet, "/v1/audit/records", nil, http.StatusForbidden, &refusal)
+	if refusal.Code != "forbidden" || refusal.Permission != "audit:record:read" {
+		t.Errorf("refused with %+v", refusal)
+	}
 	rita.Do(http.MethodPost, "/v1/users", map[string]any{"name": "X", "email": "x@example.com", "password": appliancetest.Password}, http.StatusForbidden, nil)
 
 	var verified struct {

@@ -42,6 +42,7 @@ type Error struct {
 	Message    string
 	Fields     []Field
 	RetryAfter time.Duration
+	Permission string // what a refused request needed
 	Cause      error
 }
 
@@ -71,6 +72,13 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// Needs is the Forbidden fault of who lacks a permission.
+func Needs(permission, reason string) *Error {
+	f := New(Forbidden, "You may not do this: it needs %s. %s", permission, reason)
+	f.Permission = permission
+	return f
+}
 
 // KindOf tells the kind of err: that of the outermost fault in its chain,
 // Internal for any other error, and "" for nil.

@@ -201,6 +201,9 @@ func (g *Service) present(ctx context.Context, err error) *gqlerror.Error {
 	switch {
 	case errors.As(err, &f):
 		shown.Message, shown.Extensions = fault.Message(err), map[string]any{"code": string(f.Kind)}
+		if f.Permission != "" {
+			shown.Extensions["permission"] = f.Permission
+		}
 	case errors.As(err, &ours) && ours.Err == nil: // of the query itself
 	default:
 		g.Logger.Error("a query failed", "error", err)

@@ -124,7 +124,7 @@ func (s *Service) CheckOn(ctx context.Context, permission string, on Resource) e
 	}
 	reason := v.reason()
 	s.refused(ctx, a, permission, reason)
-	return fault.New(fault.Forbidden, "You may not do this: it needs %s. %s", permission, reason)
+	return fault.Needs(permission, reason)
 }
 
 // CheckSomewhere is Check for lists: it is also nil when the actor is allowed it

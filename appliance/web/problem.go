@@ -31,13 +31,14 @@ var status = map[fault.Kind]int{
 
 // Problem is the answer to a request that failed (RFC 9457).
 type Problem struct {
-	Type      string        `json:"type" doc:"Always about:blank; code tells the kind."`
-	Title     string        `json:"title"`
-	Status    int           `json:"status"`
-	Detail    string        `json:"detail" doc:"A sentence for the person, saying what to do next."`
-	Code      fault.Kind    `json:"code"`
-	RequestID string        `json:"request_id,omitempty"`
-	Errors    []fault.Field `json:"errors,omitempty"`
+	Type       string        `json:"type" doc:"Always about:blank; code tells the kind."`
+	Title      string        `json:"title"`
+	Status     int           `json:"status"`
+	Detail     string        `json:"detail" doc:"A sentence for the person, saying what to do next."`
+	Code       fault.Kind    `json:"code"`
+	RequestID  string        `json:"request_id,omitempty"`
+	Permission string        `json:"permission,omitempty" doc:"What a refused request needed; /v1/permissions/explain says why it is not there."`
+	Errors     []fault.Field `json:"errors,omitempty"`
 
 	retryAfter string
 }
@@ -81,7 +82,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 	}
 	var f *fault.Error
 	if errors.As(err, &f) {
-		p.Errors = f.Fields
+		p.Errors, p.Permission = f.Fields, f.Permission
 		if f.RetryAfter > 0 {
 			p.retryAfter = strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds())))
 		}

@@ -1,9 +1,10 @@
 // Made-up people, tenants, records and health.
+import { problem } from './made-up.mjs';
+
 const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
 const ahead = (minutes) => ago(-minutes);
 const id = (n) => `019ab2f0-7c1e-7d2a-9a64-${String(n).padStart(12, '0')}`;
 const hash = (n) => Array.from({ length: 64 }, (_, at) => ((at * 7 + n * 13 + ((at * n) % 5)) % 16).toString(16)).join('');
-const problem = (status, code, detail, errors) => [status, { status, code, detail, request_id: id(900 + status), errors }];
 const page = (items, next = null) => [200, { items, next }];
 
 export const tenants = [

@@ -1,7 +1,8 @@
 // Made-up backups: a list whose newest is made while one looks, and their settings.
+import { problem } from './made-up.mjs';
+
 const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
 const id = (n) => `019ab2f3-5e6f-7a1b-8c2d-${String(n).padStart(12, '0')}`;
-const problem = (status, code, detail, errors) => [status, { status, code, detail, request_id: id(900), errors }];
 const day = 1440;
 
 const parts = ['databases', 'keys', 'settings', 'deployment state'];

@@ -1,6 +1,7 @@
 // The certificate of the port, and name and address of the appliance, made up.
+import { problem } from './made-up.mjs';
+
 const ahead = (days) => new Date(Date.now() + days * 86_400_000).toISOString();
-const problem = (status, code, detail, errors) => [status, { status, code, detail, request_id: '019ab2f6-0000-7000-8000-000000000001', errors }];
 const fingerprint = 'B4:1C:7E:90:AA:31:5D:0F:6C:E2:18:77:3B:9D:44:C8:02:FA:61:E7:5B:13:8E:90:27:DC:46:A3:F1:0B:95:6E';
 
 const own = { source: 'self-signed', subject: 'CN=nimbus.home.arpa', names: ['nimbus.home.arpa', '192.168.1.20'], issuer: 'CN=nimbus.home.arpa', not_before: ahead(-30), not_after: ahead(335), fingerprint, acme: null, renew_at: ahead(213), last_error: '' };

@@ -1,8 +1,9 @@
 // Made-up findings of the doctor, workflows and schedules.
+import { problem } from './made-up.mjs';
+
 const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
 const ahead = (minutes) => ago(-minutes);
 const id = (n) => `019ab2f4-7a8b-7c9d-8e0f-${String(n).padStart(12, '0')}`;
-const problem = (status, code, detail) => [status, { status, code, detail, request_id: id(900) }];
 
 const find = (check, group, status, summary, advice = '', measured = {}) => ({ check, group, status, summary, advice, measured });
 const well = [

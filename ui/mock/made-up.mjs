@@ -10,4 +10,7 @@ export const id = (n) => `019ab2f1-1a2b-7c3d-8e4f-${String(n).padStart(12, '0')}
 export const page = (items) => [200, { items, next: null }];
 
 /** A refusal with a sentence and, if wanted, rejected fields. */
-export const problem = (status, code, detail, errors) => [status, { status, code, detail, request_id: id(900 + status), errors }];
+export const problem = (status, code, detail, errors) => [
+  status,
+  { status, code, detail, request_id: id(900 + status), permission: /needs ([a-z:-]+)\./.exec(detail)?.[1], errors },
+];

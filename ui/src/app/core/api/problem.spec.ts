@@ -20,6 +20,12 @@ test('a problem document is read with its fields', async () => {
   assert.equal(problem.requestId, 'r1');
   assert.equal(problem.field('name'), 'Already taken');
   assert.equal(problem.field('email'), null);
+  assert.equal(problem.permission, null);
+});
+
+test('a refusal says which permission it needed', async () => {
+  const body = { detail: 'You may not do this.', code: 'forbidden', permission: 'cmdb:ci:create' };
+  assert.equal((await problemOf(answer(403, JSON.stringify(body)))).permission, 'cmdb:ci:create');
 });
 
 test('a proxy in between that answers HTML still gives a sentence', async () => {

@@ -25,6 +25,7 @@ interface ProblemBody {
   code?: ProblemCode;
   request_id?: string;
   errors?: FieldProblem[];
+  permission?: string;
 }
 
 /** A failed request. `message` is a sentence for the person that says what to do next. */
@@ -39,6 +40,8 @@ export class Problem extends Error {
     readonly fields: readonly FieldProblem[] = [],
     /** Seconds to wait before trying again, or null. */
     readonly retryAfter: number | null = null,
+    /** The permission that a refused request needed, or null when the refusal has another reason. */
+    readonly permission: string | null = null,
   ) {
     super(message);
   }
@@ -76,6 +79,7 @@ export async function problemOf(response: Response): Promise<Problem> {
     body.request_id ?? response.headers.get('X-Request-Id'),
     body.errors ?? [],
     Number.isFinite(wait) && wait > 0 ? wait : null,
+    body.permission ?? null,
   );
 }
 

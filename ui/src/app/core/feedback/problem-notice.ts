@@ -1,9 +1,8 @@
-import { ChangeDetectionStrategy, Component, computed, inject, input, output } from '@angular/core';
+import { ChangeDetectionStrategy, Component, inject, input, output } from '@angular/core';
 
 import { Problem } from '../api/problem';
 import { Dialogs } from '../dialog/dialogs';
 import { Icon } from '../icon/icon';
-import { refusedPermission } from '../permission/decision';
 
 /** Shows a Problem where it happened, with its request number and, if wanted, a retry; a refusal can be explained. */
 @Component({
@@ -29,7 +28,7 @@ import { refusedPermission } from '../permission/decision';
             <p class="small-text soft" i18n>Request <code>{{ id }}</code></p>
           }
         </div>
-        @if (refused(); as permission) {
+        @if (problem()?.permission; as permission) {
           <button type="button" class="button small" (click)="dialogs.why(permission)" i18n>Why?</button>
         }
         @if (retryable()) {
@@ -57,8 +56,4 @@ export class ProblemNotice {
   readonly problem = input.required<Problem | null>();
   readonly retryable = input(false);
   readonly retry = output();
-  protected readonly refused = computed(() => {
-    const problem = this.problem();
-    return problem && refusedPermission(problem);
-  });
 }

@@ -2,7 +2,6 @@ import { Injectable, signal } from '@angular/core';
 
 import { isAbort } from '../api/api';
 import { asProblem } from '../api/problem';
-import { refusedPermission } from '../permission/decision';
 
 /** A short message in the corner. */
 export interface Toast {
@@ -31,7 +30,7 @@ export class Toasts {
   failed(cause: unknown): void {
     if (isAbort(cause)) return;
     const problem = asProblem(cause);
-    this.add('bad', problem.message, refusedPermission(problem));
+    this.add('bad', problem.message, problem.permission);
   }
 
   /** Takes a message away. */

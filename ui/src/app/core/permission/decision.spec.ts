@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Problem } from '../api/problem';
-import { Considered, Decision, decides, inOrder, refusedPermission } from './decision';
+import { Considered, Decision, decides, inOrder } from './decision';
 
 const grant = (permission: string, more: Partial<Considered> = {}): Considered => ({
   permission, effect: 'allow', role: 'Operator', via: 'role Operator', specificity: 1, matched: true, ...more,
@@ -27,18 +26,4 @@ test('the deciding grant stands first, then what holds, the specific ones ahead'
   const all = [grant('x:*:*', { matched: false, specificity: 40 }), grant('a:b:*', { specificity: 28 }), grant('a:b:c', { specificity: 30 }), by];
   const order = inOrder({ ...decision(...all), decided_by: by }).map((one) => one.permission);
   assert.deepEqual(order, ['a:*:*', 'a:b:c', 'a:b:*', 'x:*:*']);
-});
-
-const refusals: [message: string, want: string | null][] = [
-  ['You may not do this: it needs deployment:stack:approve. No grant matches.', 'deployment:stack:approve'],
-  ['You may not do this: it needs cmdb:ci:create:virtual-machine. No.', 'cmdb:ci:create:virtual-machine'],
-  ['You cannot approve your own run.', null],
-  ['It needs Temporal.', null],
-];
-for (const [message, want] of refusals) {
-  test(`refused: ${message}`, () => assert.equal(refusedPermission(new Problem(message, 'forbidden', 403)), want));
-}
-
-test('only a refusal is explained', () => {
-  assert.equal(refusedPermission(new Problem('it needs a:b:c', 'conflict', 409)), null);
 });

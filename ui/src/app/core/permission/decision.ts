@@ -1,4 +1,3 @@
-import { Problem } from '../api/problem';
 import { Grant } from './grant';
 
 /** A grant with where its holder has it from. */
@@ -45,13 +44,4 @@ export function decides(decision: Decision, one: Source): boolean {
 export function inOrder(decision: Decision): Considered[] {
   const rank = (one: Considered) => (one.matched ? (decides(decision, one) ? 2 : 1) : 0);
   return [...(decision.considered ?? [])].sort((a, b) => rank(b) - rank(a) || b.specificity - a.specificity);
-}
-
-/**
- * The permission that a refused request needed, or null when the refusal has
- * another reason. The server names it in its sentence: "it needs a:b:c."
- */
-export function refusedPermission(problem: Problem): string | null {
-  if (problem.code !== 'forbidden') return null;
-  return /\bneeds ([a-z][a-z0-9_-]*(?::[a-z][a-z0-9_-]*){2,3})/.exec(problem.message)?.[1] ?? null;
 }
