@@ -31,7 +31,9 @@ func EndOrphan(ctx context.Context, dir string, log *slog.Logger) error {
 // settle makes sure that nobody serves the data directory any more: an orphaned postmaster
 // is stopped, backends that outlived theirs are waited for, and a postmaster.pid that names
 // a living process of another kind (its id was used again) is removed. A dead process's
-// file is left to Postgres, which knows what to do. The lock must be held.
+// file is left to Postgres, which knows what to do. The lock must be held. What is then
+// left in the socket's folder is nobody's: Postgres would refuse to start when the process
+// that its lock there names lives again as another program.
 func settle(ctx context.Context, data string, log *slog.Logger) error {
 	file := filepath.Join(data, "postmaster.pid")
 	pid := readPID(file)

@@ -159,6 +159,12 @@ func TestRobustness06RecycledPID(t *testing.T) {
 	defer other.Wait()
 	defer other.Process.Kill()
 	writePID(t, cfg, other.Process.Pid)
+	s := start(t, cfg)
+	port := s.current().port
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	writeSocketLock(t, cfg, port, other.Process.Pid)
 	start(t, cfg)
 	if !alive(other.Process.Pid) || zombie(other.Process.Pid) {
 		t.Error("the other program was killed")
@@ -272,6 +278,23 @@ func writePID(t *testing.T, cfg Config, pid int) {
 	data := filepath.Join(cfg.Dir, "data")
 	file := filepath.Join(data, "postmaster.pid")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "%d\n%s\n1700000000\n5432\n\n127.0.0.1\n  1234567 1\nready   \n", pid, data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	acct, err := childAccount("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := acct.own(file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeSocketLock leaves what a killed server leaves beside its socket.
+func writeSocketLock(t *testing.T, cfg Config, port, pid int) {
+	t.Helper()
+	file := filepath.Join(cfg.Dir, "run", fmt.Sprintf(".s.PGSQL.%d.lock", port))
+	content := fmt.Appendf(nil, "%d\n%s\n1700000000\n%d\n%s\n", pid, filepath.Join(cfg.Dir, "data"), port, filepath.Join(cfg.Dir, "run"))
+	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	acct, err := childAccount("")

@@ -70,6 +70,9 @@ func (s *Server) launch(ctx context.Context, r *running) error {
 	if err := settle(ctx, r.home.data(), s.log); err != nil {
 		return err
 	}
+	if err := r.home.sweep("run/.s.PGSQL.*"); err != nil {
+		return err
+	}
 	cmd := r.home.command(context.WithoutCancel(ctx), "postgres", s.arguments(r)...)
 	if !s.cfg.noDeathSignal {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGINT
