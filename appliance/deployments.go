@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/approval"
 	"nimbus/appliance/deployment"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/provider"
@@ -67,22 +68,5 @@ func (a *Appliance) environment(ctx context.Context, providers *provider.Service
 	}
 	path := filepath.Join(dir, connection.String()+".pem")
 	env["SSL_CERT_FILE"], env["SSL_CERT_DIR"] = path, dir
-	return env, replaceFile(path, []byte(authority))
-}
-
-// replaceFile writes a file in one step, so that a reader sees the old or the new one.
-func replaceFile(path string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	if _, err := temp.Write(data); err != nil {
-		temp.Close()
-		return err
-	}
-	if err := temp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return env, durable.Write(path, []byte(authority))
 }

@@ -14,7 +14,7 @@ import (
 // floor and cores in the order in which they may know each other: each may
 // import those before it.
 var (
-	floor = []string{"fault", "id", "actor", "secret", "db", "event", "web", "objectstore"}
+	floor = []string{"fault", "id", "actor", "durable", "secret", "db", "event", "web", "objectstore"}
 	cores = []string{
 		"audit", "tenancy", "permission", "identity", "impersonation", "breakglass",
 		"notification", "semantic", "cmdb", "provider", "cost",

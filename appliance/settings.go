@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"nimbus/appliance/db"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/id"
 	"nimbus/appliance/secret"
 )
@@ -97,7 +98,7 @@ func (a *Appliance) passwords() (db.Passwords, error) {
 	if data, err = json.Marshal(p); err != nil {
 		return p, err
 	}
-	return p, os.WriteFile(path, data, 0o600)
+	return p, durable.Write(path, data)
 }
 
 func randomHex() string {

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"nimbus/appliance/durable"
 )
 
 // anchorPath is where the newest signed head of a chain is kept outside the
@@ -35,24 +37,7 @@ func (s *Service) setAnchor(chain, note string) error {
 	if path == "" {
 		return nil
 	}
-	return replaceFile(path, []byte(note))
-}
-
-// replaceFile writes a file beside its place, syncs it and renames it.
-func replaceFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(content)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return durable.Write(path, []byte(note))
 }
 
 // appendNote adds a note to a file in which they follow one another.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -95,7 +96,7 @@ func writeWalks(path string, walks map[string]*Walk) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, raw)
+	return durable.Write(path, raw)
 }
 
 // TrustedKeys are the keys that signed checkpoints here, and the present one.

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 )
 
@@ -102,7 +103,7 @@ func (f *exportFiles) mark(place Marker) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(f.path+".mark", text)
+	return durable.Write(f.path+".mark", text)
 }
 
 func (f *exportFiles) sync() (content, proof fileMark, err error) {

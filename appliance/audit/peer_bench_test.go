@@ -33,7 +33,7 @@ type peerResult struct {
 // their tree alone. It prints both and the ratio.
 func BenchmarkPeer(b *testing.B) {
 	const entries = 10_000
-	s := durable(b)
+	s := lasting(b)
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ada Lovelace", Address: "192.0.2.7", RequestID: id.New().String()})
 	var ours, theirs float64
 	for b.Loop() {

@@ -61,8 +61,8 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 	return s, s.Service.Start(ctx)
 }
 
-// durable is a server until the end of the test.
-func durable(t testing.TB) *server {
+// lasting is a server until the end of the test.
+func lasting(t testing.TB) *server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

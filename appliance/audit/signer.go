@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nimbus/appliance/audit/ledger"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 )
 
@@ -80,24 +81,12 @@ func (f fileSigner) unusable(err error) error {
 	return fault.Wrap(fault.Unavailable, err, "The key file %s cannot be used. Restore it from a backup, or remove it to have a new key made.", f.path)
 }
 
-// createSeed links a synced file into place: a crash leaves no key or a whole
-// one, and of two processes one wins.
+// createSeed makes a key: a crash leaves none or a whole one, and of two processes
+// one wins.
 func createSeed(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".audit-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
 	seed := make([]byte, ed25519.SeedSize)
 	rand.Read(seed)
-	_, err = temp.Write(seed)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Link(temp.Name(), path)
+	return durable.Create(path, seed)
 }
 
 // SignerState tells how the signer is.

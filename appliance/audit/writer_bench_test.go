@@ -27,7 +27,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchAppend(b *testing.B, inTenant bool) {
-	s := durable(b)
+	s := lasting(b)
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ada Lovelace", Address: "192.0.2.7", RequestID: id.New().String()})
 	var chain id.ID
 	if inTenant {
@@ -86,7 +86,7 @@ func appendMany(b *testing.B, ctx context.Context, s *Service, chain id.ID, n in
 // BenchmarkRecordInTransaction makes things with and without the record of it,
 // in turns, and prints what the record costs of a create's throughput.
 func BenchmarkRecordInTransaction(b *testing.B) {
-	s := durable(b)
+	s := lasting(b)
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.User, ID: id.New(), Name: "Ada Lovelace", Address: "192.0.2.7", RequestID: id.New().String()})
 	superuser(b, s.AdminDSN(db.Database), `create table core.thing (id uuid primary key, name text not null unique, body jsonb not null, created_at timestamptz not null default now())`,
 		`create table core.thing_event (id uuid primary key, thing uuid not null references core.thing, kind text not null, at timestamptz not null default now())`,

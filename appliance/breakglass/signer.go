@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"nimbus/appliance/breakglass/hsm"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 )
 
@@ -137,22 +138,10 @@ func (f fileSigner) key() (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// createSeed links a synced file into place: a crash leaves no key or a whole
-// one, and of two processes one wins.
+// createSeed makes a key: a crash leaves none or a whole one, and of two processes
+// one wins.
 func createSeed(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".breakglass-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
 	seed := make([]byte, ed25519.SeedSize)
 	rand.Read(seed)
-	_, err = temp.Write(seed)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Link(temp.Name(), path)
+	return durable.Create(path, seed)
 }

@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"nimbus/appliance/durable"
 )
 
 // FileRoot is a root key in a file only the appliance may read. It protects a
@@ -49,27 +50,11 @@ func newFileRoot(key []byte) *FileRoot {
 	return &FileRoot{key: key, name: "file:" + hex.EncodeToString(sum[:4])}
 }
 
-// createKey writes the key beside its place, syncs it and links it there, so
-// that a crash leaves either no key or a whole one.
+// createKey makes a key: a crash leaves either none or a whole one.
 func createKey(path string) ([]byte, error) {
 	key := make([]byte, KeySize)
 	rand.Read(key)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".root-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(key)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return nil, err
-	}
-	if err := os.Link(temp.Name(), path); err != nil {
-		return nil, err
-	}
-	return key, nil
+	return key, durable.Create(path, key)
 }
 
 // Name implements RootKey.

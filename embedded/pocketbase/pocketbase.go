@@ -86,7 +86,7 @@ func (s *Server) openStore() error {
 		return err
 	}
 	app := pb.NewWithConfig(pb.Config{
-		DefaultDataDir: filepath.Join(s.cfg.Dir, "pb"), HideStartBanner: true,
+		DefaultDataDir: filepath.Join(s.cfg.Dir, "pb"), HideStartBanner: true, DBConnect: connect,
 		DataMaxOpenConns: 4, DataMaxIdleConns: 1, AuxMaxOpenConns: 2, AuxMaxIdleConns: 1,
 	})
 	if err := app.Bootstrap(); err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"nimbus/appliance/durable"
 )
 
 // The rules for PINs. A token locks itself after a few wrong ones, often three, and then
@@ -103,32 +105,12 @@ func (g *pinGate) save(info tokenInfo, rec pinRecord) error {
 	records[info.key()] = rec
 	body, err := json.Marshal(records)
 	if err == nil {
-		err = replaceFile(g.path, body)
+		err = durable.Write(g.path, body)
 	}
 	if err != nil {
 		return &Error{Kind: ErrPINRecord, Reason: fmt.Sprintf("The count of rejected PINs in %s cannot be written, so no PIN is tried; free some space or correct the rights.", g.path), Cause: err}
 	}
 	return nil
-}
-
-// replaceFile writes the file so that a power cut leaves the old or the new content.
-func replaceFile(path string, body []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".pin-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // nextTry is the time before which no PIN is tried; zero when one may be tried now.
