@@ -67,6 +67,10 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.layOut(); err != nil {
 		return fmt.Errorf("prepare the Pulumi engine: %w", err)
 	}
+	if err := errors.Join(syncWrites(e.backend()), syncWrites(e.work())); err != nil {
+		e.log.Warn("the file system cannot write the state of stacks at once: a power cut in a deployment may take what the state knew of it; "+
+			"keep the data directory on ext4, XFS or Btrfs", "dir", e.dir, "error", err)
+	}
 	e.removeSockets()
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return nil
@@ -154,10 +158,11 @@ func (e *Engine) Cancel(_ context.Context, r Run) bool {
 func (e *Engine) home() string      { return filepath.Join(e.dir, "home") }
 func (e *Engine) cliPath() string   { return filepath.Join(e.dir, "bin", cliName) }
 func (e *Engine) backend() string   { return filepath.Join(e.dir, "state") }
+func (e *Engine) work() string      { return filepath.Join(e.dir, "work") }
 func (e *Engine) tmp() string       { return filepath.Join(e.dir, "tmp") } // emptied at each start
 func (e *Engine) stateRoot() string { return filepath.Join(e.backend(), ".pulumi") }
 
-func (e *Engine) workDir(r *Run) string { return filepath.Join(e.dir, "work", r.Project, r.Stack) }
+func (e *Engine) workDir(r *Run) string { return filepath.Join(e.work(), r.Project, r.Stack) }
 
 func (e *Engine) statePath(r *Run) string {
 	return filepath.Join(e.stateRoot(), "stacks", r.Project, r.Stack+".json")
@@ -198,7 +203,7 @@ func (e *Engine) layOut() error {
 		return err
 	}
 	plugin := filepath.Join(e.home(), "plugins", "resource-"+bridge.Name+"-v"+bridge.Version)
-	for _, d := range []string{e.dir, plugin, filepath.Dir(e.cliPath()), e.backend(), e.tmp()} {
+	for _, d := range []string{e.dir, plugin, filepath.Dir(e.cliPath()), e.backend(), e.work(), e.tmp()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
 		}
