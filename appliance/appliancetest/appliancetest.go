@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -33,6 +34,10 @@ func Main(m *testing.M) {
 	}
 	if len(os.Args) > 0 && os.Args[0] == hsm.WorkerName {
 		os.Exit(hsm.RunWorker())
+	}
+	if socket := os.Getenv(diskEnv); socket != "" {
+		fmt.Fprintln(os.Stderr, "disk:", underDisk(socket))
+		os.Exit(1)
 	}
 	if told := os.Getenv(childEnv); told != "" {
 		os.Exit(runChild(told))

@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,7 +31,9 @@ type Child struct {
 	Connection provider.NewConnection
 	// Database is true for one that only brings its database up to date.
 	Database bool
-	Shared   Shared
+	// Log is a file for warnings and errors; empty keeps none.
+	Log    string
+	Shared Shared
 }
 
 // Shared is what a node uses together with others; empty for one that is alone.
@@ -55,21 +60,40 @@ type Process struct {
 // made at the first start, and waits until it serves.
 func Spawn(t testing.TB, c Child) *Process {
 	t.Helper()
-	p := Launch(t, c)
+	p, err := launch(t, c, nil).wait(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// SpawnOn is Spawn on a disk that may fail. The error says that it did not start.
+func SpawnOn(t testing.TB, c Child, d *Disk) (*Process, error) {
+	t.Helper()
+	return launch(t, c, d).wait(c)
+}
+
+// Launch starts an appliance and does not wait for it.
+func Launch(t testing.TB, c Child) *Process {
+	t.Helper()
+	return launch(t, c, nil)
+}
+
+func (p *Process) wait(c Child) (*Process, error) {
 	line, err := p.out.ReadString('\n')
 	var r ready
 	if err == nil {
 		err = json.Unmarshal([]byte(line), &r)
 	}
 	if err != nil {
-		t.Fatalf("the appliance did not start: %v %q", err, line)
+		p.Kill()
+		return p, fmt.Errorf("the appliance did not start: %w %q", err, line)
 	}
 	p.Appliance = &Appliance{URL: r.URL, Root: r.Root, Tenant: r.Tenant, Dir: c.Dir}
-	return p
+	return p, nil
 }
 
-// Launch starts an appliance and does not wait for it.
-func Launch(t testing.TB, c Child) *Process {
+func launch(t testing.TB, c Child, d *Disk) *Process {
 	t.Helper()
 	told, err := json.Marshal(c)
 	if err != nil {
@@ -80,10 +104,17 @@ func Launch(t testing.TB, c Child) *Process {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
+	if err == nil && d != nil {
+		err = d.under(t, command)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
+	err = command.Start()
+	for _, f := range command.ExtraFiles {
+		f.Close() // the child's
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Process{command: command, out: bufio.NewReader(out)}
@@ -91,30 +122,83 @@ func Launch(t testing.TB, c Child) *Process {
 	return p
 }
 
-// Kill ends the whole process group at once, as a power cut would. A second
-// one does nothing.
-func (p *Process) Kill() {
-	if p.command.ProcessState == nil {
-		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
-		_ = p.command.Wait()
+// Freeze stops the appliance and all that it started where they are, until thaw.
+func (p *Process) Freeze() (thaw func()) {
+	self := p.command.Process.Pid
+	_ = syscall.Kill(self, syscall.SIGSTOP)
+	all := append(descendants(self), self)
+	for _, pid := range all {
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
 	}
+	return func() {
+		for _, pid := range all {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	}
+}
+
+// Kill ends the appliance with all that it started, as a power cut would: none
+// of them has a chance to end well. A second one does nothing.
+func (p *Process) Kill() {
+	if p.command.ProcessState != nil {
+		return
+	}
+	self := p.command.Process.Pid
+	_ = syscall.Kill(self, syscall.SIGSTOP) // it starts nothing more
+	all := descendants(self)
+	for _, pid := range all {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = syscall.Kill(-self, syscall.SIGKILL)
+	_ = p.command.Wait()
+	for slices.ContainsFunc(all, lives) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// lives tells whether there is a process that is not only waiting to be noticed.
+func lives(pid int) bool {
+	state, _ := stat(fmt.Sprintf("/proc/%d/stat", pid))
+	return state != "" && state != "Z"
+}
+
+// stat reads the state and the parent of a process.
+func stat(path string) (state string, parent int) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", 0
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ")
+	_, _ = fmt.Sscan(rest, &state, &parent)
+	return state, parent
+}
+
+// descendants are all processes that one started, and those that they did. Postgres
+// is among them, in groups and sessions of its own.
+func descendants(of int) (all []int) {
+	children := map[int][]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if state, parent := stat(path); err == nil && state != "" {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	for next := []int{of}; len(next) > 0; {
+		mine := children[next[0]]
+		all, next = append(all, mine...), append(next[1:], mine...)
+	}
+	return all
 }
 
 // Children is how many processes it has started that still run.
 func (p *Process) Children() (n int) {
-	all, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range all {
-		raw, err := os.ReadFile(path)
-		at := strings.LastIndex(string(raw), ") ")
-		if err != nil || at < 0 {
-			continue
-		}
-		// State, parent, group.
-		if fields := strings.Fields(string(raw[at+2:])); len(fields) > 2 && fields[2] == fmt.Sprint(p.command.Process.Pid) {
+	for _, pid := range descendants(p.command.Process.Pid) {
+		if lives(pid) {
 			n++
 		}
 	}
-	return n - 1
+	return n
 }
 
 // runChild is the appliance's side of Spawn.
@@ -131,7 +215,11 @@ func serveChild(told string) error {
 	if err := json.Unmarshal([]byte(told), &c); err != nil {
 		return err
 	}
-	a := appliance.New(appliance.Config{DataDir: c.Dir, Listen: "127.0.0.1:0", Version: "test", Role: c.Shared.Role, DatabaseURL: c.Shared.DatabaseURL,
+	logger, err := c.logger()
+	if err != nil {
+		return err
+	}
+	a := appliance.New(appliance.Config{DataDir: c.Dir, Listen: "127.0.0.1:0", Version: "test", Logger: logger, Role: c.Shared.Role, DatabaseURL: c.Shared.DatabaseURL,
 		TemporalAddress: c.Shared.TemporalAddress, Temporal: c.Shared.Temporal, ValkeyURL: c.Shared.ValkeyURL, SharedDir: c.Shared.FilesDir})
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup"})
 	if err := a.Open(ctx); err != nil {
@@ -146,6 +234,14 @@ func serveChild(told string) error {
 	}
 	time.Sleep(10 * time.Minute) // it is killed
 	return nil
+}
+
+func (c Child) logger() (*slog.Logger, error) {
+	if c.Log == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelWarn})), err
 }
 
 func (c Child) start(ctx context.Context, a *appliance.Appliance) (ready, error) {
