@@ -59,7 +59,14 @@ func (s *Service) begin(ctx context.Context, backup id.ID, kind Kind, workflow s
 		return Backup{}, err
 	}
 	for _, b := range all {
-		if b.open() && b.ID != backup {
+		if !b.open() || b.ID == backup {
+			continue
+		}
+		ended, err := s.endAbandoned(ctx, b)
+		if err != nil {
+			return Backup{}, err
+		}
+		if !ended {
 			return Backup{}, fault.New(fault.Conflict, "A backup is being made or verified. Wait for it, or stop it first.")
 		}
 	}
@@ -258,27 +265,6 @@ func probe(ctx context.Context, t Target) error {
 		return fault.Wrap(fault.Unavailable, err, "The target does not give back what was written to it.")
 	}
 	return store.Delete(ctx, key)
-}
-
-// Run makes a backup from begin to end, for the console.
-func (s *Service) Run(ctx context.Context, kind Kind, verify bool, report Report) (Backup, error) {
-	if err := s.Check(ctx, Create); err != nil {
-		return Backup{}, err
-	}
-	backup := id.New()
-	if _, err := s.begin(ctx, backup, kind, ""); err != nil {
-		return Backup{}, err
-	}
-	_, err := s.make(ctx, backup, report)
-	if err == nil && verify {
-		_, err = s.prove(ctx, backup, nil, report)
-	}
-	reason := ""
-	if err != nil {
-		reason = fault.Message(err)
-	}
-	b, concluded := s.conclude(context.WithoutCancel(ctx), backup, reason)
-	return b, errors.Join(err, concluded)
 }
 
 // parseName reads the id in the name of an archive or a summary.

@@ -466,7 +466,7 @@ func TestOneBackupAtATime(t *testing.T) {
 		t.Errorf("without a target: %v", err)
 	}
 	b.configure()
-	first, err := b.begin(b.ctx(), id.New(), Manual, "")
+	first, err := b.begin(b.ctx(), id.New(), Manual, "backup-1")
 	must(t, err)
 	if _, err := b.begin(b.ctx(), id.New(), Manual, ""); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a second one: %v", err)
@@ -485,6 +485,39 @@ func TestOneBackupAtATime(t *testing.T) {
 // restorer restores into an own data directory.
 func (b *bench) restorer() Restorer {
 	return Restorer{DataDir: b.t.TempDir(), Reader: thisReader, Prove: b.try, Logger: b.Logger}
+}
+
+// TestAKilledConsoleDoesNotStopBackups: what it was making is ended by the next one,
+// or when somebody stops it.
+func TestAKilledConsoleDoesNotStopBackups(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	left := func() Backup {
+		lock, err := b.lockConsole()
+		must(t, err)
+		made, err := b.begin(b.ctx(), id.New(), Manual, "")
+		must(t, err)
+		if err := b.Remove(b.ctx(), made.ID); !fault.Is(err, fault.Conflict) {
+			t.Errorf("one that a console makes is stopped: %v", err)
+		}
+		if _, err := b.begin(b.ctx(), id.New(), Scheduled, "backup-x"); !fault.Is(err, fault.Conflict) {
+			t.Errorf("two at a time: %v", err)
+		}
+		must(t, lock.Close()) // as the kernel does it when the console is killed
+		return made
+	}
+	first := left()
+	if made, err := b.Run(b.ctx(), Manual, true, quiet); err != nil || made.State != Done {
+		t.Errorf("the next: %+v %v", made, err)
+	}
+	second := left()
+	must(t, b.Remove(b.ctx(), second.ID))
+	for _, made := range []Backup{first, second} {
+		if now, err := b.find(b.ctx(), made.ID); err != nil || now.State != Failed || now.Error == "" {
+			t.Errorf("what was left is %+v %v", now, err)
+		}
+	}
 }
 
 func TestRestoreTouchesNothingBeforeAllIsChecked(t *testing.T) {

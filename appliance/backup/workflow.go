@@ -30,6 +30,7 @@ const (
 	concludeActivity = "backup.Conclude"
 	pruneActivity    = "backup.Prune"
 	scheduleID       = "backup"
+	verifyPrefix     = "backup-verify-" // of ids of workflows
 	heartbeat        = 5 * time.Second
 )
 
@@ -273,7 +274,7 @@ func (s *Service) Verify(ctx context.Context, backup id.ID) (Backup, error) {
 	if b.State != Done {
 		return Backup{}, fault.New(fault.Conflict, "Only a backup that is done can be verified.")
 	}
-	workflow := fmt.Sprintf("backup-verify-%s-%d", backup, time.Now().Unix())
+	workflow := fmt.Sprintf("%s%s-%d", verifyPrefix, backup, time.Now().Unix())
 	if b, err = s.change(ctx, backup, func(b *Backup) { b.State, b.Workflow = Verifying, workflow }); err != nil {
 		return Backup{}, err
 	}
@@ -285,14 +286,25 @@ func (s *Service) Verify(ctx context.Context, backup id.ID) (Backup, error) {
 	return b, nil
 }
 
-// stop cancels the workflow that works on a backup.
+// stop cancels the workflow that works on a backup. One on which nothing works any
+// more is ended here. Fault: Conflict for one that a console makes.
 func (s *Service) stop(ctx context.Context, b Backup) error {
+	if b.Workflow == "" {
+		ended, err := s.endAbandoned(ctx, b)
+		if err == nil && !ended {
+			err = fault.New(fault.Conflict, "This backup is made by `nimbus backup create` on the machine. Stop it there, with Ctrl-C.")
+		}
+		return err
+	}
 	client, err := s.temporal()
-	if err != nil || b.Workflow == "" {
+	if err != nil {
 		return err
 	}
 	err = client.CancelWorkflow(ctx, b.Workflow, "")
-	if err != nil && !strings.Contains(err.Error(), "already completed") && !strings.Contains(err.Error(), "not found") {
+	if err != nil && (strings.Contains(err.Error(), "already completed") || strings.Contains(err.Error(), "not found")) {
+		return s.end(ctx, b)
+	}
+	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "The backup cannot be stopped now. See System health.")
 	}
 	return nil
