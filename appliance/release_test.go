@@ -236,7 +236,7 @@ func recordRelease(t *testing.T, dir string) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Fatalf("%s is recorded already, and what is recorded is not changed", dir)
 	}
-	s := newStory(t)
+	s := newProtected(t)
 	s.everything()
 	s.recordHistories(filepath.Join(dir, "histories"))
 	must(t, os.MkdirAll(filepath.Join(dir, "keys"), 0o755))
@@ -257,7 +257,19 @@ func recordRelease(t *testing.T, dir string) {
 }
 
 // everything does at least once what an appliance can do.
-func (s *story) everything() {
+func (p *protected) everything() {
+	p.t.Helper()
+	p.deployments()
+	p.admin.Do(http.MethodPut, "/v1/system/backups/settings", p.settings(), http.StatusOK, nil)
+	b := p.backUp()
+	p.admin.Do(http.MethodPost, "/v1/system/backups/"+b.ID.String()+"/verify", nil, http.StatusAccepted, nil)
+	p.admin.Do(http.MethodPut, "/v1/audit/archive/target", map[string]any{"kind": "directory", "path": p.target}, http.StatusOK, nil)
+	p.admin.Do(http.MethodPost, "/v1/audit/archive/run", nil, http.StatusAccepted, nil)
+	p.ended(b.ID)
+}
+
+// deployments makes, changes and nearly destroys a machine, and leaves one run open.
+func (s *story) deployments() {
 	version := s.createStack("1024")
 	d := s.wait(s.deploy("up", false).ID, "awaiting_approval")
 	s.approve(d)

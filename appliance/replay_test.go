@@ -47,6 +47,22 @@ func TestRobustness09ReplayRecordedHistories(t *testing.T) {
 	}
 }
 
+// TestRobustness09EveryWorkflowIsRecorded names the workflows that the test above
+// does not try: record them with `make record`.
+func TestRobustness09EveryWorkflowIsRecorded(t *testing.T) {
+	t.Parallel()
+	var names workflowNames
+	appliance.Register(&names, &appliance.Core{})
+	if len(names) < 10 {
+		t.Fatalf("only these are registered: %v", names)
+	}
+	for _, name := range names {
+		if files, _ := filepath.Glob(filepath.Join(releases, "*", "histories", name+"-*.json")); len(files) == 0 {
+			t.Errorf("no release recorded how %s runs", name)
+		}
+	}
+}
+
 // TestRobustness09ReplaySeesAChange proves that the test above can fail.
 func TestRobustness09ReplaySeesAChange(t *testing.T) {
 	t.Parallel()
