@@ -221,7 +221,7 @@ func (f *failing) send(method, path string, in any, status int, out any) bool {
 	must(f.t, err)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+f.token)
-	answer, err := insecure.Do(r)
+	answer, err := writing.Do(r)
 	if err != nil {
 		f.refused++
 		return false
