@@ -101,6 +101,9 @@ func (a *Appliance) localHandler() http.Handler {
 	return mux
 }
 
-func byConsole(*http.Request) (actor.Actor, bool, error) {
-	return actor.Actor{Kind: actor.Console, Name: "console"}, true, nil
+// SudoHeader names who ran a command through sudo, as the command says.
+const SudoHeader = "Nimbus-Sudo-User"
+
+func byConsole(r *http.Request) (actor.Actor, bool, error) {
+	return actor.Claiming(r.Header.Get(SudoHeader)), true, nil
 }

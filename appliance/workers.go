@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/worker"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/backup"
 	"nimbus/appliance/deployment"
@@ -37,7 +38,7 @@ func (w *workers) Start(context.Context) error {
 		return nil
 	}
 	w.worker = worker.New(w.core.client, provider.TaskQueue, worker.Options{
-		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2, Interceptors: w.tracer.Worker(),
+		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2, Interceptors: append(w.tracer.Worker(), actor.Interceptor()),
 		OnFatalError: func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

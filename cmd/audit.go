@@ -100,7 +100,7 @@ func onConsole(c *cobra.Command, fn func(context.Context, *appliance.Core) error
 	if err != nil {
 		return err
 	}
-	ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Console, Name: "console"})
+	ctx := actor.With(c.Context(), actor.AtConsole())
 	core, done, err := appliance.Console(ctx, cfg)
 	if err != nil {
 		return err

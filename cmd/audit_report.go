@@ -71,7 +71,9 @@ func (f reportFlags) run(c *cobra.Command, kind string) error {
 		if period.To, err = moment("--to", f.to, zone); err != nil {
 			return err
 		}
-		ctx = actor.With(ctx, actor.Actor{Kind: actor.Console, Name: "console", TenantID: tenant})
+		console := actor.AtConsole()
+		console.TenantID = tenant
+		ctx = actor.With(ctx, console)
 		r, err := core.Audit.Report(ctx, kind, f.format, period)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ func onBackups(c *cobra.Command, fn func(context.Context, *backup.Service) error
 	if err != nil {
 		return err
 	}
-	ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Console, Name: "console"})
+	ctx := actor.With(c.Context(), actor.AtConsole())
 	core, done, err := appliance.Console(ctx, cfg)
 	if err != nil {
 		return err

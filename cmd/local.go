@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"nimbus/appliance"
+	"nimbus/appliance/actor"
 	"nimbus/appliance/fault"
 )
 
@@ -36,6 +37,9 @@ func ask(ctx context.Context, cfg appliance.Config, method, path string, body an
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if account := actor.SudoUser(); account != "" {
+		r.Header.Set(appliance.SudoHeader, account)
+	}
 	answer, err := localClient(cfg.DataDir).Do(r)
 	switch {
 	case errors.Is(err, os.ErrPermission):

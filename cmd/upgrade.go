@@ -32,7 +32,7 @@ func upgradeCommand() *cobra.Command {
 			}
 			a := appliance.New(cfg)
 			defer stopQuietly(a, cfg)
-			ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Setup, Name: "upgrade"})
+			ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Setup, Name: "upgrade", OnBehalfOf: actor.AtConsole().OnBehalfOf})
 			switch {
 			case giveUp:
 				return giveUpOld(ctx, a, c.OutOrStdout())

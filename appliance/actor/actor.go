@@ -24,6 +24,11 @@ const (
 	// ServiceAccount is a program, by API token. Permissions bind it as they
 	// bind people; what only people may do (approving, say) it may not.
 	ServiceAccount Kind = "service_account"
+	// APIToken is a token of a person's, by which a program acts for them. It is
+	// an agent only: rights are the person's.
+	APIToken Kind = "api_token"
+	// OSUser is an account of the operating system, which is claimed only.
+	OSUser Kind = "os_user"
 )
 
 // Trusted is true for the appliance itself, its first-run wizard and its
@@ -52,6 +57,11 @@ type Actor struct {
 	BreakGlass id.ID `json:"break_glass,omitzero"`
 	// TraceID is the W3C trace id that the caller sent.
 	TraceID string `json:"trace_id,omitempty"`
+	// OnBehalfOf is for whom it acts, when that is somebody else.
+	OnBehalfOf Principal `json:"on_behalf_of,omitzero"`
+	// Agent is what acts in this actor's name, with this actor's rights. It
+	// travels only: records have it as their actor; see Recorded.
+	Agent Agent `json:"agent,omitzero"`
 }
 
 type key struct{}

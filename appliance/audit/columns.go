@@ -13,21 +13,36 @@ var columnNames = [columnCount]string{
 	colRecord: "record_id", colRecordEvent: "audit_record.event", colTime: "time", colEvent: "event", colOutcome: "outcome", colPriority: "priority",
 	colActorID: "actor_id", colActorKind: "actor_kind", colActorName: "actor_name", colTargetKind: "target_kind",
 	colTargetID: "target_id", colTargetName: "target_name", colAddress: "address", colRequestID: "request_id",
+	colBehalfID: "behalf_id", colBehalfKind: "behalf_kind", colBehalfName: "behalf_name",
 }
 
-// members are the members of a body that columns repeat.
-var (
-	topMembers    = map[string]int{"id": colRecord, "time": colTime, "event": colEvent, "outcome": colOutcome, "priority": colPriority}
-	actorMembers  = map[string]int{"id": colActorID, "kind": colActorKind, "name": colActorName, "address": colAddress, "request_id": colRequestID}
-	targetMembers = map[string]int{"kind": colTargetKind, "id": colTargetID, "name": colTargetName}
-)
+// shape is what is read of an object: the columns of its strings, and the
+// objects in it that are read too. Of an object with a last one nothing is read after it.
+type shape struct {
+	columns map[string]int
+	inner   map[string]*shape
+	last    string
+}
+
+// bodyShape are the members of a body that columns repeat.
+var bodyShape = &shape{
+	columns: map[string]int{"id": colRecord, "time": colTime, "event": colEvent, "outcome": colOutcome, "priority": colPriority},
+	inner: map[string]*shape{
+		"actor": {
+			columns: map[string]int{"id": colActorID, "kind": colActorKind, "name": colActorName, "address": colAddress, "request_id": colRequestID},
+			inner:   map[string]*shape{"on_behalf_of": {columns: map[string]int{"id": colBehalfID, "kind": colBehalfKind, "name": colBehalfName}}},
+		},
+		"target": {columns: map[string]int{"kind": colTargetKind, "id": colTargetID, "name": colTargetName}},
+	},
+	last: "target",
+}
 
 // differs names the first column that does not say what the body says; "body"
 // when that cannot be read. It reads the body's JSON only as far as the columns need.
 func differs(columns *[columnCount][]byte) string {
 	var values [columnCount][]byte // JSON strings as they are written, with their quotes
 	s := scanner{rest: columns[colBody]}
-	if !s.members(topMembers, &values, map[string]map[string]int{"actor": actorMembers, "target": targetMembers}) {
+	if !s.members(bodyShape, &values) {
 		return "body"
 	}
 	values[colRecordEvent] = values[colEvent]
@@ -49,7 +64,7 @@ func same(column int, value, stored []byte) bool {
 	case colTime:
 		at, err := time.Parse(time.RFC3339Nano, string(text))
 		return err == nil && len(stored) == 8 && at.UnixMicro()-postgresEpoch == int64(binary.BigEndian.Uint64(stored))
-	case colRecord, colActorID:
+	case colRecord, colActorID, colBehalfID:
 		if len(text) == 0 {
 			return stored == nil
 		}
@@ -82,27 +97,25 @@ func unquote(value []byte) ([]byte, bool) {
 // scanner reads compact JSON from left to right.
 type scanner struct{ rest []byte }
 
-// members reads an object and keeps the strings that are wanted. It stops after
-// the last of the inner objects: what follows is of no interest.
-func (s *scanner) members(wanted map[string]int, values *[columnCount][]byte, inner map[string]map[string]int) bool {
+// members reads an object and keeps the strings that are wanted.
+func (s *scanner) members(of *shape, values *[columnCount][]byte) bool {
 	if !s.eat('{') {
 		return false
 	}
-	left := len(inner)
 	for {
 		key, ok := s.text()
 		if !ok || !s.eat(':') {
 			return false
 		}
 		name := key[1 : len(key)-1]
-		if below, ok := inner[string(name)]; ok {
-			if !s.members(below, values, nil) {
+		if below, ok := of.inner[string(name)]; ok {
+			if !s.members(below, values) {
 				return false
 			}
-			if left--; left == 0 {
+			if string(name) == of.last {
 				return true
 			}
-		} else if at, ok := wanted[string(name)]; ok {
+		} else if at, ok := of.columns[string(name)]; ok {
 			if values[at], ok = s.text(); !ok {
 				return false
 			}
@@ -110,7 +123,7 @@ func (s *scanner) members(wanted map[string]int, values *[columnCount][]byte, in
 			return false
 		}
 		if s.eat('}') {
-			return left == 0
+			return of.last == ""
 		}
 		if !s.eat(',') {
 			return false

@@ -23,7 +23,8 @@ import (
 type exportMark struct {
 	Stream  StreamMark `json:"stream"`
 	Content fileMark   `json:"content"`
-	Proof   fileMark   `json:"proof"` // of a table
+	Proof   fileMark   `json:"proof"`   // of a table
+	Columns int        `json:"columns"` // of a table
 }
 
 // fileMark is how much of a file is good, and the state of its hash.
@@ -48,6 +49,9 @@ func openExport(path string, format ExportFormat) (*exportFiles, error) {
 	var m exportMark
 	text, err := os.ReadFile(path + ".mark")
 	if err != nil || json.Unmarshal(text, &m) != nil {
+		m = exportMark{}
+	}
+	if format == CSV && m.Columns != len(ledger.Columns) { // a version before began it with others
 		m = exportMark{}
 	}
 	f, err := openExportAt(path, format, m)
@@ -91,7 +95,7 @@ func (f *exportFiles) openTable(m exportMark) (err error) {
 
 // mark keeps the place in the stream once everything before it is on the disk.
 func (f *exportFiles) mark(place Marker) error {
-	var m exportMark
+	m := exportMark{Columns: len(ledger.Columns)}
 	var err error
 	if m.Stream, err = place(); err != nil {
 		return err

@@ -37,7 +37,7 @@ type Hold struct {
 
 // HoldFilter narrows a hold to some records of its range.
 type HoldFilter struct {
-	Actor  string `json:"actor,omitempty" maxLength:"200" doc:"An id, or part of a name."`
+	Actor  string `json:"actor,omitempty" maxLength:"200" doc:"Who acted, or on whose behalf: an id, or part of a name."`
 	Target string `json:"target,omitempty" maxLength:"200" doc:"An id."`
 	Event  string `json:"event,omitempty" maxLength:"200" doc:"A code, or the beginning of codes up to a dot."`
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"nimbus/appliance/id"
 )
 
 // matcher decides about records outside the database as a search there does.
@@ -23,9 +25,16 @@ func (f Filter) matchesColumns(r Record) bool {
 		(f.Category == "" || covers(f.Category, r.Event)) &&
 		(f.Priority == "" || slices.Index(priorities, r.Priority) >= least) &&
 		equal(string(f.Outcome), string(r.Outcome)) &&
-		(f.Actor == "" || strings.EqualFold(f.Actor, r.Actor.ID.String()) || strings.Contains(strings.ToLower(r.Actor.Name), strings.ToLower(f.Actor))) &&
+		(isWho(f.Actor, r.Actor.ID, r.Actor.Name) || isWho(f.Actor, r.Actor.OnBehalfOf.ID, r.Actor.OnBehalfOf.Name)) &&
+		isWho(f.OnBehalfOf, r.Actor.OnBehalfOf.ID, r.Actor.OnBehalfOf.Name) &&
 		equal(f.Target, r.Target.ID) && equal(f.TargetKind, r.Target.Kind) && equal(f.Address, r.Actor.Address) && equal(f.RequestID, r.Actor.RequestID) &&
 		(f.From.IsZero() || !r.Time.Before(f.From)) && (f.To.IsZero() || r.Time.Before(f.To))
+}
+
+// isWho is true of somebody's id and of a part of their name. Nothing asked for
+// is everybody.
+func isWho(asked string, who id.ID, name string) bool {
+	return asked == "" || strings.EqualFold(asked, who.String()) || strings.Contains(strings.ToLower(name), strings.ToLower(asked))
 }
 
 // textQuery is what a person searches for: one of the groups must match.

@@ -35,7 +35,7 @@ type Owner struct {
 }
 
 // queryMembers are the parameters that may be saved; "last" is a time before now.
-var queryMembers = []string{"event", "category", "priority", "outcome", "actor", "target", "target_kind", "address", "request_id", "from", "to", "last", "q"}
+var queryMembers = []string{"event", "category", "priority", "outcome", "actor", "on_behalf_of", "target", "target_kind", "address", "request_id", "from", "to", "last", "q"}
 
 func (q Query) validate() error {
 	if name := strings.TrimSpace(q.Name); name == "" || len(q.Name) > 100 {

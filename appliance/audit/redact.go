@@ -67,6 +67,7 @@ type masks struct {
 // record hides texts of an entry that stand outside its JSON, and bounds them.
 func (m *masks) record(a actor.Actor, e Entry) (actor.Actor, Entry) {
 	a.Name, a.Address = m.member("actor.name", a.Name), m.member("actor.address", a.Address)
+	a.OnBehalfOf.Name = m.member("actor.on_behalf_of.name", a.OnBehalfOf.Name)
 	e.Target = Target{
 		Kind: bound(e.Target.Kind), ID: m.member("target.id", e.Target.ID), Name: m.member("target.name", e.Target.Name),
 	}

@@ -22,7 +22,8 @@ type Filter struct {
 	Category   string    `json:"category,omitempty" doc:"What the event code begins with."`
 	Priority   Priority  `json:"priority,omitempty" enum:"debug,info,notice,warning,error,critical" doc:"The least."`
 	Outcome    Outcome   `json:"outcome,omitempty" enum:"success,failure,denied"`
-	Actor      string    `json:"actor,omitempty" doc:"An id, or part of a name in any case."`
+	Actor      string    `json:"actor,omitempty" doc:"Who acted, or on whose behalf: an id, or part of a name in any case."`
+	OnBehalfOf string    `json:"on_behalf_of,omitempty" doc:"On whose behalf somebody else acted: an id, or part of a name in any case."`
 	Target     string    `json:"target,omitempty"` // an id
 	TargetKind string    `json:"target_kind,omitempty"`
 	Address    string    `json:"address,omitempty"`
@@ -84,11 +85,26 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Sealed, error) {
 type terms struct {
 	Filter
 	events []string // codes there are; nil does not narrow
-	names  []string // actors' names there are; nil does not narrow
-	actor  id.ID
+	actor  who
+	behalf []who
 	// none says that nothing can match.
 	none bool
 }
+
+// who is somebody in terms of the indexes: an id, or the names there are. The
+// zero value is everybody.
+type who struct {
+	id    id.ID
+	names []string // nil does not narrow
+}
+
+func (w who) set() bool { return !w.id.IsZero() || w.names != nil }
+
+// nobody is true of a part of a name that nobody has.
+func (w who) nobody() bool { return w.names != nil && len(w.names) == 0 }
+
+// exact is true of one id or one name.
+func (w who) exact() bool { return !w.id.IsZero() || len(w.names) == 1 }
 
 // matching keeps the codes that one of the asked for covers.
 func matching(codes, asked []string, category string) []string {

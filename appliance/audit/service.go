@@ -144,7 +144,7 @@ func (s *Service) in(ctx context.Context, tenant id.ID, fn func(context.Context)
 
 // build makes the record of an entry, without what m hides.
 func build(a actor.Actor, tenant id.ID, e Entry, m *masks) (Record, error) {
-	a, e = m.record(a, e)
+	a, e = m.record(a.Recorded(), e)
 	r := Record{
 		Version: 1, ID: id.New(), Time: time.Now().UTC().Truncate(time.Microsecond), Tenant: tenant,
 		Event: e.Event, Outcome: e.Outcome, Priority: e.Priority, Actor: a, Target: e.Target, Reason: e.Reason,

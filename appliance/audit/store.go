@@ -134,6 +134,8 @@ func (store) link(ctx context.Context, entries []entry) error {
 		events, outcomes, priorities, kinds    = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 		names, targetKinds, targetIDs, targets = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 		addresses, requests                    = make([]string, n), make([]string, n)
+		behalves                               = make([]pgtype.UUID, n)
+		behalfKinds, behalfNames               = make([]string, n), make([]string, n)
 	)
 	for i := range entries {
 		e := &entries[i]
@@ -142,14 +144,16 @@ func (store) link(ctx context.Context, entries []entry) error {
 		times[i], events[i], outcomes[i], priorities[i] = e.Time, e.Event, string(e.Outcome), string(e.Priority)
 		kinds[i], names[i], addresses[i], requests[i] = string(e.Actor.Kind), e.Actor.Name, e.Actor.Address, e.Actor.RequestID
 		targetKinds[i], targetIDs[i], targets[i] = e.Target.Kind, e.Target.ID, e.Target.Name
+		other := e.Actor.OnBehalfOf
+		behalves[i], behalfKinds[i], behalfNames[i] = pgtype.UUID{Bytes: other.ID, Valid: !other.ID.IsZero()}, string(other.Kind), other.Name
 	}
 	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_entry (sequence, record_id, actor_id, leaf, link, horizon, time, event, outcome, priority,
-			actor_kind, actor_name, target_kind, target_id, target_name, address, request_id)
-		select s, r, a, l, k, h::xid8, t, v, o, p, ak, an, tk, ti, tn, ad, rq from unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[],
+			actor_kind, actor_name, target_kind, target_id, target_name, address, request_id, behalf_id, behalf_kind, behalf_name)
+		select s, r, a, l, k, h::xid8, t, v, o, p, ak, an, tk, ti, tn, ad, rq, bi, bk, bn from unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[],
 			$6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-			$16::text[], $17::text[]) as u (s, r, a, l, k, h, t, v, o, p, ak, an, tk, ti, tn, ad, rq)`,
+			$16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[]) as u (s, r, a, l, k, h, t, v, o, p, ak, an, tk, ti, tn, ad, rq, bi, bk, bn)`,
 		sequences, records, actors, leaves, links, horizons, times, events, outcomes, priorities,
-		kinds, names, targetKinds, targetIDs, targets, addresses, requests)
+		kinds, names, targetKinds, targetIDs, targets, addresses, requests, behalves, behalfKinds, behalfNames)
 	return err
 }
 

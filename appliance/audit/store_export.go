@@ -74,8 +74,8 @@ func (st store) following(ctx context.Context, f Filter, after, last int64, limi
 	if err != nil || t.none {
 		return nil, err
 	}
-	where, args := t.where()
-	rows, _ := db.Tx(ctx).Query(ctx, `select `+t.sequence()+` from `+t.tables(where)+where.sql()+fmt.Sprintf(` order by 1 limit %d`, limit), args...)
+	from, args := t.from(page{"asc", limit})
+	rows, _ := db.Tx(ctx).Query(ctx, from, args...)
 	sequences, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return nil, err

@@ -47,7 +47,12 @@ func (insightStore) sealedBefore(ctx context.Context, at time.Time) (n int64, er
 	return n, err
 }
 
-const seenColumns = `select e.sequence, e.time, e.event, e.outcome, e.actor_id, e.actor_kind, e.actor_name, e.target_kind, e.target_id, e.target_name, e.address,
+// answering is who answers for a record: of what was done on behalf of somebody
+// who is known that one, otherwise who acted. Who is only claimed has no id.
+const answering = `coalesce(e.behalf_id, e.actor_id), case when e.behalf_id is null then e.actor_kind else e.behalf_kind end,
+	case when e.behalf_id is null then e.actor_name else e.behalf_name end`
+
+const seenColumns = `select e.sequence, e.time, e.event, e.outcome, ` + answering + `, e.target_kind, e.target_id, e.target_name, e.address,
 	case when e.event like 'permission.%' or e.event = 'identity.session.created' then r.body end
 	from audit_entry e left join audit_record r on r.id = e.record_id `
 

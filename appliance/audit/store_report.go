@@ -17,7 +17,7 @@ func (insightStore) snapshot(ctx context.Context) error {
 	return err
 }
 
-const duringColumns = `select e.sequence, e.time, e.event, e.outcome, e.actor_id, e.actor_kind, e.actor_name, e.target_kind, e.target_id, e.target_name, e.address,
+const duringColumns = `select e.sequence, e.time, e.event, e.outcome, ` + answering + `, e.target_kind, e.target_id, e.target_name, e.address,
 	case when e.event ~ '^(approval|deployment|breakglass)\.' then r.body end
 	from audit_entry e left join audit_record r on r.id = e.record_id `
 
@@ -26,7 +26,7 @@ const duringColumns = `select e.sequence, e.time, e.event, e.outcome, e.actor_id
 // even when a clock was wrong: the index of sealing narrows what is read.
 func (insightStore) during(ctx context.Context, p Period, events []string, actors []id.ID, fn func(seen) error) error {
 	rows, err := db.Tx(ctx).Query(ctx, duringColumns+`where e.time >= $1 and e.time < $2 and e.sealed_at >= $1::timestamptz - interval '1 day'
-		and ($3::text[] is null or e.event = any($3)) and ($4::uuid[] is null or e.actor_id = any($4)) order by e.sequence`,
+		and ($3::text[] is null or e.event = any($3)) and ($4::uuid[] is null or e.actor_id = any($4) or e.behalf_id = any($4)) order by e.sequence`,
 		p.From, p.To, events, uuids(actors))
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func uuids(all []id.ID) []string {
 // session raised.
 func (insightStore) raised(ctx context.Context, user id.ID, session string, from time.Time, to *time.Time) (n int64, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from audit_entry e join audit_record r on r.id = e.record_id
-		where e.actor_id = $1 and e.time >= $2 and ($3::timestamptz is null or e.time <= $3)
+		where (e.actor_id = $1 or e.behalf_id = $1) and e.time >= $2 and ($3::timestamptz is null or e.time <= $3)
 		and convert_from(r.body, 'UTF8')::jsonb -> 'actor' ->> 'break_glass' = $4`, user, from, to, session).Scan(&n)
 	return n, err
 }
@@ -109,11 +109,13 @@ func (insightStore) extent(ctx context.Context, p Period) (e extent, err error) 
 	return e, err
 }
 
-// lastActs is when each of some people last did something that was recorded.
+// lastActs is when each of some people last did something that was recorded, or
+// had it done.
 func (insightStore) lastActs(ctx context.Context, people []id.ID) (map[id.ID]time.Time, error) {
 	all := map[id.ID]time.Time{}
-	rows, _ := db.Tx(ctx).Query(ctx, `select p, e.time from unnest($1::uuid[]) p cross join lateral
-		(select time from audit_entry where actor_id = p order by sequence desc limit 1) e`, uuids(people))
+	rows, _ := db.Tx(ctx).Query(ctx, `select p, max(e.time) from unnest($1::uuid[]) p cross join lateral (
+		(select time from audit_entry where actor_id = p order by sequence desc limit 1) union all
+		(select time from audit_entry where behalf_id = p order by sequence desc limit 1)) e group by p`, uuids(people))
 	var who id.ID
 	var at time.Time
 	_, err := pgx.ForEachRow(rows, []any{&who, &at}, func() error {

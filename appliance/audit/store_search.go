@@ -27,7 +27,7 @@ func (st store) list(ctx context.Context, f Filter) ([]Sealed, error) {
 	if err != nil || t.none {
 		return []Sealed{}, err
 	}
-	from, args := t.from(min(max(f.Limit, 1), 200))
+	from, args := t.from(page{"desc", min(max(f.Limit, 1), 200)})
 	rows, _ := db.Tx(ctx).Query(ctx, from, args...)
 	sequences, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
@@ -67,8 +67,8 @@ func (st store) count(ctx context.Context, f Filter) (n int64, err error) {
 	if err != nil || t.none {
 		return 0, err
 	}
-	where, args := t.where()
-	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from `+t.tables(where)+where.sql(), args...).Scan(&n)
+	sql, args := t.from(page{})
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from (`+sql+`) found`, args...).Scan(&n)
 	return n, err
 }
 
@@ -87,26 +87,48 @@ func (st store) terms(ctx context.Context, f Filter) (terms, error) {
 		t.events = matching(codes, f.Events, f.Category)
 		t.none = len(t.events) == 0
 	}
-	if f.Actor != "" {
-		if actor, err := id.Parse(f.Actor); err == nil {
-			t.actor = actor
-		} else {
-			names, err := st.distinct(ctx, "actor_name")
-			if err != nil {
-				return t, err
-			}
-			t.names = containing(names, f.Actor)
-			t.none = t.none || len(t.names) == 0
-		}
+	var err error
+	if t.actor, err = st.who(ctx, f.Actor); err != nil {
+		return t, err
 	}
+	other, err := st.who(ctx, f.OnBehalfOf)
+	if err != nil {
+		return t, err
+	}
+	if other.set() {
+		t.behalf = []who{other}
+	}
+	t.none = t.none || t.actor.nobody() || other.nobody()
 	return t, st.bound(ctx, &t)
+}
+
+// who is an id, or the names with a part that there are of actors and of those
+// on whose behalf others acted.
+func (st store) who(ctx context.Context, text string) (w who, err error) {
+	if text == "" {
+		return w, nil
+	}
+	if w.id, err = id.Parse(text); err == nil {
+		return w, nil
+	}
+	w.names = []string{}
+	for _, column := range []string{"actor_name", "behalf_name"} {
+		names, err := st.distinct(ctx, column)
+		if err != nil {
+			return w, err
+		}
+		w.names = append(w.names, containing(names, text)...)
+	}
+	slices.Sort(w.names)
+	w.names = slices.Compact(w.names)
+	return w, nil
 }
 
 // distinct lists the values of a column by jumping from one to the next in its
 // index.
 func (store) distinct(ctx context.Context, column string) ([]string, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, fmt.Sprintf(`with recursive v as (
-		(select %[1]s as x from audit_entry order by %[1]s limit 1)
+		(select %[1]s as x from audit_entry where %[1]s > '' order by %[1]s limit 1)
 		union all
 		select (select %[1]s from audit_entry where %[1]s > v.x order by %[1]s limit 1) from v where v.x is not null)
 		select x from v where x is not null`, column))
@@ -154,9 +176,10 @@ func (c conditions) sql() string {
 	return " where " + strings.Join(c, " and ")
 }
 
-// where are the conditions on audit_entry e and audit_word w. What has few
-// values is written out, so that partial indexes and statistics apply.
-func (t terms) where() (all conditions, args []any) {
+// where are the conditions on audit_entry e and audit_word w, with their
+// arguments after those that there are. What has few values is written out, so
+// that partial indexes and statistics apply.
+func (t terms) where(args []any) (all conditions, _ []any) {
 	add := func(when bool, sql string, value any) {
 		if when {
 			args = append(args, value)
@@ -171,12 +194,21 @@ func (t terms) where() (all conditions, args []any) {
 	} else {
 		add(t.events != nil, "e.event = any(?)", t.events)
 	}
-	if len(t.names) == 1 {
-		add(true, "e.actor_name = ?", t.names[0])
-	} else {
-		add(t.names != nil, "e.actor_name = any(?)", t.names)
+	is := func(column string, w who) {
+		if len(w.names) == 1 {
+			add(true, "e."+column+"_name = ?", w.names[0])
+		} else {
+			add(w.names != nil, "e."+column+"_name = any(?)", w.names)
+		}
+		add(!w.id.IsZero(), "e."+column+"_id = ?", w.id)
 	}
-	add(!t.actor.IsZero(), "e.actor_id = ?", t.actor)
+	is("actor", t.actor)
+	for _, w := range t.behalf {
+		is("behalf", w)
+	}
+	if len(t.behalf) > 0 {
+		all = append(all, "e.behalf_name > ''") // as the partial index has it
+	}
 	add(t.Target != "", "e.target_id = ?", t.Target)
 	add(t.TargetKind != "", "e.target_kind = ?", t.TargetKind)
 	add(t.Address != "", "e.address = ?", t.Address)
@@ -222,33 +254,63 @@ func (t terms) tables(where conditions) string {
 	return "audit_word w join audit_entry e on e.sequence = w.sequence"
 }
 
-// from selects the sequence numbers of a page. Of several values of one column
-// the newest of each are taken from its index and merged: one pass over all
-// would read past everything else.
-func (t terms) from(limit int) (string, []any) {
-	column, values := t.several()
-	if column == "" {
-		where, args := t.where()
-		sequence := t.sequence()
-		return `select ` + sequence + ` as sequence from ` + t.tables(where) + where.sql() + fmt.Sprintf(` order by %s desc limit %d`, sequence, limit), args
+// page is how a selection of sequence numbers is sorted and where it ends.
+type page struct {
+	order string // desc: the newest first
+	limit int    // 0: all
+}
+
+func (p page) by(column string) string {
+	if p.limit == 0 {
+		return ""
 	}
-	where, args := t.where()
+	return fmt.Sprintf(" order by %s %s limit %d", column, p.order, p.limit)
+}
+
+// from selects the sequence numbers of a page. Who is asked for acted, or
+// somebody else did on their behalf: both have an index of their own, and the
+// pages of both are merged.
+func (t terms) from(p page) (string, []any) {
+	own, args := t.of(p, nil)
+	if !t.actor.set() {
+		return own, args
+	}
+	t.actor, t.behalf = who{}, append(slices.Clone(t.behalf), t.actor)
+	other, args := t.of(p, args)
+	return fmt.Sprintf(`select sequence from ((%s) union (%s)) either%s`, own, other, p.by("sequence")), args
+}
+
+// of selects a page by all conditions. Of several values of one column the
+// newest of each are taken from its index and merged: one pass over all would
+// read past everything else.
+func (t terms) of(p page, args []any) (string, []any) {
+	column, values := t.several()
+	where, args := t.where(args)
+	if column == "" {
+		return `select ` + t.sequence() + ` as sequence from ` + t.tables(where) + where.sql() + p.by(t.sequence()), args
+	}
 	args = append(args, values)
 	where = append(where, "e."+column+" = v.x")
-	return fmt.Sprintf(`select one.sequence from unnest($%d::text[]) v(x) cross join lateral (select e.sequence from audit_entry e%s order by e.sequence desc limit %d) one
-		order by one.sequence desc limit %d`, len(args), where.sql(), limit, limit), args
+	return fmt.Sprintf(`select one.sequence from unnest($%d::text[]) v(x) cross join lateral (select e.sequence from audit_entry e%s%s) one%s`,
+		len(args), where.sql(), p.by("e.sequence"), p.by("one.sequence")), args
 }
 
 // several is the column with more than one value by which records are found
-// best, "" when there is one that is better still.
+// best, "" when there is one that is better still. Its condition is taken out.
 func (t *terms) several() (column string, values []string) {
 	rare := t.Outcome == Failure || t.Outcome == Denied || slices.Index(priorities, t.Priority) >= slices.Index(priorities, Warning)
-	if rare || t.Text != "" || !t.actor.IsZero() || t.Target != "" || t.Address != "" || t.RequestID != "" || len(t.events) == 1 || len(t.names) == 1 {
+	if rare || t.Text != "" || t.Target != "" || t.Address != "" || t.RequestID != "" || len(t.events) == 1 || t.actor.exact() || slices.ContainsFunc(t.behalf, who.exact) {
 		return "", nil
 	}
+	fewer := func(names []string) bool {
+		return len(names) > 1 && (len(t.events) == 0 || len(names) < len(t.events))
+	}
 	switch {
-	case len(t.names) > 1 && (len(t.events) == 0 || len(t.names) < len(t.events)):
-		column, values, t.names = "actor_name", t.names, nil
+	case len(t.behalf) > 0 && fewer(t.behalf[0].names):
+		column, values = "behalf_name", t.behalf[0].names
+		t.behalf = append([]who{{}}, t.behalf[1:]...)
+	case fewer(t.actor.names):
+		column, values, t.actor = "actor_name", t.actor.names, who{}
 	case len(t.events) > 1:
 		column, values, t.events = "event", t.events, nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/audit/siem"
 	"nimbus/appliance/db"
 	"nimbus/appliance/id"
@@ -257,6 +258,12 @@ func message(chain id.ID, s Sealed) siem.Message {
 	}
 	if !s.Actor.ID.IsZero() {
 		m.Actor.ID = s.Actor.ID.String()
+	}
+	if other := s.Actor.OnBehalfOf; other != (actor.Principal{}) {
+		m.Behalf = siem.Behalf{Party: siem.Party{Kind: string(other.Kind), Name: other.Name}, Claimed: other.Claimed}
+		if !other.ID.IsZero() {
+			m.Behalf.ID = other.ID.String()
+		}
 	}
 	if !json.Valid(m.Body) {
 		m.Body = nil

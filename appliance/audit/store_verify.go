@@ -32,6 +32,9 @@ const (
 	colTargetName
 	colAddress
 	colRequestID
+	colBehalfID
+	colBehalfKind
+	colBehalfName
 	columnCount
 )
 
@@ -44,7 +47,7 @@ func (store) entries(ctx context.Context, first, last int64, fn func([][]byte) e
 		return err
 	}
 	rows, err := db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, e.link, e.record_id, r.body, r.event, e.time, e.event, e.outcome, e.priority, e.actor_id,
-		e.actor_kind, e.actor_name, e.target_kind, e.target_id, e.target_name, e.address, e.request_id
+		e.actor_kind, e.actor_name, e.target_kind, e.target_id, e.target_name, e.address, e.request_id, e.behalf_id, e.behalf_kind, e.behalf_name
 		from audit_entry e left join audit_record r on r.id = e.record_id where e.sequence between $1 and $2 order by e.sequence`,
 		pgx.QueryResultFormats{pgx.BinaryFormatCode}, first, last)
 	if err != nil {

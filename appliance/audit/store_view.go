@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,7 +26,7 @@ func (st store) sample(ctx context.Context, f Filter, most int) ([]sampled, erro
 	if err != nil || t.none {
 		return []sampled{}, err
 	}
-	from, args := t.from(most)
+	from, args := t.from(page{"desc", most})
 	rows, _ := db.Tx(ctx).Query(ctx, from, args...)
 	sequences, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
@@ -74,7 +75,7 @@ func (st store) timeline(ctx context.Context, f Filter, edges []time.Time) (Time
 
 // all is true of a filter that narrows by nothing but place and time.
 func (f Filter) all() bool {
-	return len(f.Events) == 0 && f.Category == "" && f.Priority == "" && f.Outcome == "" && f.Actor == "" && f.Target == "" &&
+	return len(f.Events) == 0 && f.Category == "" && f.Priority == "" && f.Outcome == "" && f.Actor == "" && f.OnBehalfOf == "" && f.Target == "" &&
 		f.TargetKind == "" && f.Address == "" && f.RequestID == "" && f.Text == ""
 }
 
@@ -129,11 +130,14 @@ func (st store) bounds(ctx context.Context, edges []time.Time) ([]int64, error) 
 	return bounds, err
 }
 
-// seen is an actor's newest name and the times of its first and last record.
+// seen is somebody's newest name and the times of the first and the last record
+// of what they did, or was done on their behalf.
 func (store) seen(ctx context.Context, who id.ID) (a Activity, err error) {
 	var first, last time.Time
 	ask := func(order string, at *time.Time) error {
-		return db.Tx(ctx).QueryRow(ctx, `select time, actor_name from audit_entry where actor_id = $1 order by sequence `+order+` limit 1`, who).Scan(at, &a.Name)
+		return db.Tx(ctx).QueryRow(ctx, strings.ReplaceAll(`select time, name from (
+			(select sequence, time, actor_name as name from audit_entry where actor_id = $1 order by sequence ? limit 1) union all
+			(select sequence, time, behalf_name from audit_entry where behalf_id = $1 order by sequence ? limit 1)) e order by sequence ? limit 1`, "?", order), who).Scan(at, &a.Name)
 	}
 	err = ask("asc", &first)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -68,6 +68,8 @@ func (s *Service) Request(ctx context.Context, ask Ask) (Request, error) {
 	user := a
 	if a.Kind == actor.Console {
 		user = ask.For
+		a.OnBehalfOf = user.Principal()
+		ctx = actor.With(ctx, a)
 	} else if !ask.For.ID.IsZero() {
 		return Request{}, fault.New(fault.Forbidden, "You can ask for yourself only.")
 	}

@@ -9,6 +9,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 // most is the largest page.
@@ -103,6 +104,7 @@ func (f *AuditFilter) of() audit.Filter {
 		to.Events = []string{*f.Event}
 	}
 	set(&to.Actor, f.Actor)
+	set(&to.OnBehalfOf, f.OnBehalfOf)
 	set(&to.Target, f.Target)
 	set(&to.From, f.From)
 	set(&to.To, f.To)
@@ -137,11 +139,20 @@ func presentRecord(s audit.Sealed) *AuditRecord {
 		Before: value(s.Before), After: value(s.After), Details: value(s.Details),
 		Leaf: hex.EncodeToString(s.Leaf), Link: hex.EncodeToString(s.Link), SealedAt: s.SealedAt,
 	}
-	if !s.Actor.ID.IsZero() {
-		who := s.Actor.ID.String()
-		r.Actor.ID = &who
+	r.Actor.ID = known(s.Actor.ID)
+	if other := s.Actor.OnBehalfOf; other != (actor.Principal{}) {
+		r.OnBehalfOf = &AuditPrincipal{ID: known(other.ID), Name: other.Name, Kind: string(other.Kind), Claimed: other.Claimed}
 	}
 	return r
+}
+
+// known is nil for who has no id.
+func known(who id.ID) *string {
+	if who.IsZero() {
+		return nil
+	}
+	text := who.String()
+	return &text
 }
 
 func value(raw json.RawMessage) JSON { return JSON(raw) }

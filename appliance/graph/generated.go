@@ -47,25 +47,33 @@ type ComplexityRoot struct {
 		Records func(childComplexity int) int
 	}
 
+	AuditPrincipal struct {
+		Claimed func(childComplexity int) int
+		ID      func(childComplexity int) int
+		Kind    func(childComplexity int) int
+		Name    func(childComplexity int) int
+	}
+
 	AuditRecord struct {
-		Actor     func(childComplexity int) int
-		Address   func(childComplexity int) int
-		After     func(childComplexity int) int
-		Before    func(childComplexity int) int
-		Category  func(childComplexity int) int
-		Details   func(childComplexity int) int
-		Event     func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Leaf      func(childComplexity int) int
-		Link      func(childComplexity int) int
-		Outcome   func(childComplexity int) int
-		Priority  func(childComplexity int) int
-		Reason    func(childComplexity int) int
-		RequestID func(childComplexity int) int
-		SealedAt  func(childComplexity int) int
-		Sequence  func(childComplexity int) int
-		Target    func(childComplexity int) int
-		Time      func(childComplexity int) int
+		Actor      func(childComplexity int) int
+		Address    func(childComplexity int) int
+		After      func(childComplexity int) int
+		Before     func(childComplexity int) int
+		Category   func(childComplexity int) int
+		Details    func(childComplexity int) int
+		Event      func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Leaf       func(childComplexity int) int
+		Link       func(childComplexity int) int
+		OnBehalfOf func(childComplexity int) int
+		Outcome    func(childComplexity int) int
+		Priority   func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		RequestID  func(childComplexity int) int
+		SealedAt   func(childComplexity int) int
+		Sequence   func(childComplexity int) int
+		Target     func(childComplexity int) int
+		Time       func(childComplexity int) int
 	}
 
 	AuditRecordPage struct {
@@ -160,6 +168,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AuditBatch.Records(childComplexity), true
 
+	case "AuditPrincipal.claimed":
+		if e.ComplexityRoot.AuditPrincipal.Claimed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditPrincipal.Claimed(childComplexity), true
+	case "AuditPrincipal.id":
+		if e.ComplexityRoot.AuditPrincipal.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditPrincipal.ID(childComplexity), true
+	case "AuditPrincipal.kind":
+		if e.ComplexityRoot.AuditPrincipal.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditPrincipal.Kind(childComplexity), true
+	case "AuditPrincipal.name":
+		if e.ComplexityRoot.AuditPrincipal.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditPrincipal.Name(childComplexity), true
+
 	case "AuditRecord.actor":
 		if e.ComplexityRoot.AuditRecord.Actor == nil {
 			break
@@ -220,6 +253,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuditRecord.Link(childComplexity), true
+	case "AuditRecord.onBehalfOf":
+		if e.ComplexityRoot.AuditRecord.OnBehalfOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditRecord.OnBehalfOf(childComplexity), true
 	case "AuditRecord.outcome":
 		if e.ComplexityRoot.AuditRecord.Outcome == nil {
 			break
@@ -487,8 +526,10 @@ type Subscription {
 input AuditFilter {
   "An event code, or the beginning of one up to a dot."
   event: String
-  "An id, or part of a name."
+  "Who acted, or on whose behalf: an id, or part of a name."
   actor: String
+  "On whose behalf somebody else acted: an id, or part of a name."
+  onBehalfOf: String
   "The id of what was acted upon."
   target: String
   outcome: AuditOutcome
@@ -525,6 +566,8 @@ type AuditRecord {
   priority: String!
   outcome: AuditOutcome!
   actor: AuditActor!
+  "For whom the actor acted; null: for nobody else."
+  onBehalfOf: AuditPrincipal
   target: AuditTarget!
   address: String!
   requestId: String!
@@ -543,6 +586,14 @@ type AuditActor {
   id: ID
   name: String!
   kind: String!
+}
+
+type AuditPrincipal {
+  id: ID
+  name: String!
+  kind: String!
+  "Nothing proves it: the environment of a command on the machine says so."
+  claimed: Boolean!
 }
 
 type AuditTarget {
@@ -580,6 +631,20 @@ func (ec *executionContext) childFields_AuditBatch(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type AuditBatch", field.Name)
 }
 
+func (ec *executionContext) childFields_AuditPrincipal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_AuditPrincipal_id(ctx, field)
+	case "name":
+		return ec.fieldContext_AuditPrincipal_name(ctx, field)
+	case "kind":
+		return ec.fieldContext_AuditPrincipal_kind(ctx, field)
+	case "claimed":
+		return ec.fieldContext_AuditPrincipal_claimed(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditPrincipal", field.Name)
+}
+
 func (ec *executionContext) childFields_AuditRecord(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "sequence":
@@ -598,6 +663,8 @@ func (ec *executionContext) childFields_AuditRecord(ctx context.Context, field g
 		return ec.fieldContext_AuditRecord_outcome(ctx, field)
 	case "actor":
 		return ec.fieldContext_AuditRecord_actor(ctx, field)
+	case "onBehalfOf":
+		return ec.fieldContext_AuditRecord_onBehalfOf(ctx, field)
 	case "target":
 		return ec.fieldContext_AuditRecord_target(ctx, field)
 	case "address":
@@ -1044,6 +1111,98 @@ func (ec *executionContext) fieldContext_AuditBatch_lost(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("AuditBatch", field, false, false, "Int")
 }
 
+func (ec *executionContext) _AuditPrincipal_id(ctx context.Context, field graphql.CollectedField, obj *AuditPrincipal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuditPrincipal_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AuditPrincipal_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AuditPrincipal", field, false, false, "ID")
+}
+
+func (ec *executionContext) _AuditPrincipal_name(ctx context.Context, field graphql.CollectedField, obj *AuditPrincipal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuditPrincipal_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuditPrincipal_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AuditPrincipal", field, false, false, "String")
+}
+
+func (ec *executionContext) _AuditPrincipal_kind(ctx context.Context, field graphql.CollectedField, obj *AuditPrincipal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuditPrincipal_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuditPrincipal_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AuditPrincipal", field, false, false, "String")
+}
+
+func (ec *executionContext) _AuditPrincipal_claimed(ctx context.Context, field graphql.CollectedField, obj *AuditPrincipal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuditPrincipal_claimed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Claimed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AuditPrincipal_claimed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AuditPrincipal", field, false, false, "Boolean")
+}
+
 func (ec *executionContext) _AuditRecord_sequence(ctx context.Context, field graphql.CollectedField, obj *AuditRecord) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1232,6 +1391,38 @@ func (ec *executionContext) fieldContext_AuditRecord_actor(_ context.Context, fi
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_AuditActor(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AuditRecord_onBehalfOf(ctx context.Context, field graphql.CollectedField, obj *AuditRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AuditRecord_onBehalfOf(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OnBehalfOf, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *AuditPrincipal) graphql.Marshaler {
+			return ec.marshalOAuditPrincipal2ᚖnimbusᚋapplianceᚋgraphᚐAuditPrincipal(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AuditRecord_onBehalfOf(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AuditRecord",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AuditPrincipal(ctx, field)
 		},
 	}
 	return fc, nil
@@ -3016,7 +3207,7 @@ func (ec *executionContext) unmarshalInputAuditFilter(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"event", "actor", "target", "outcome", "from", "to", "text"}
+	fieldsInOrder := [...]string{"event", "actor", "onBehalfOf", "target", "outcome", "from", "to", "text"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3037,6 +3228,13 @@ func (ec *executionContext) unmarshalInputAuditFilter(ctx context.Context, obj a
 				return it, err
 			}
 			it.Actor = data
+		case "onBehalfOf":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("onBehalfOf"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OnBehalfOf = data
 		case "target":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("target"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -3178,6 +3376,54 @@ func (ec *executionContext) _AuditBatch(ctx context.Context, sel ast.SelectionSe
 	return out
 }
 
+var auditPrincipalImplementors = []string{"AuditPrincipal"}
+
+func (ec *executionContext) _AuditPrincipal(ctx context.Context, sel ast.SelectionSet, obj *AuditPrincipal) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, auditPrincipalImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AuditPrincipal")
+		case "id":
+			out.Values[i] = ec._AuditPrincipal_id(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = ec._AuditPrincipal_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "kind":
+			out.Values[i] = ec._AuditPrincipal_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "claimed":
+			out.Values[i] = ec._AuditPrincipal_claimed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var auditRecordImplementors = []string{"AuditRecord"}
 
 func (ec *executionContext) _AuditRecord(ctx context.Context, sel ast.SelectionSet, obj *AuditRecord) graphql.Marshaler {
@@ -3227,6 +3473,11 @@ func (ec *executionContext) _AuditRecord(ctx context.Context, sel ast.SelectionS
 		case "actor":
 			out.Values[i] = ec._AuditRecord_actor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "onBehalfOf":
+			out.Values[i] = ec._AuditRecord_onBehalfOf(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "target":
@@ -4197,6 +4448,13 @@ func (ec *executionContext) marshalOAuditOutcome2ᚖnimbusᚋapplianceᚋgraph�
 		return graphql.Null
 	}
 	return v
+}
+
+func (ec *executionContext) marshalOAuditPrincipal2ᚖnimbusᚋapplianceᚋgraphᚐAuditPrincipal(ctx context.Context, sel ast.SelectionSet, v *AuditPrincipal) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AuditPrincipal(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {

@@ -26,8 +26,10 @@ type AuditBatch struct {
 type AuditFilter struct {
 	// An event code, or the beginning of one up to a dot.
 	Event *string `json:"event,omitempty"`
-	// An id, or part of a name.
+	// Who acted, or on whose behalf: an id, or part of a name.
 	Actor *string `json:"actor,omitempty"`
+	// On whose behalf somebody else acted: an id, or part of a name.
+	OnBehalfOf *string `json:"onBehalfOf,omitempty"`
 	// The id of what was acted upon.
 	Target  *string       `json:"target,omitempty"`
 	Outcome *AuditOutcome `json:"outcome,omitempty"`
@@ -37,22 +39,32 @@ type AuditFilter struct {
 	Text *string `json:"text,omitempty"`
 }
 
+type AuditPrincipal struct {
+	ID   *string `json:"id,omitempty"`
+	Name string  `json:"name"`
+	Kind string  `json:"kind"`
+	// Nothing proves it: the environment of a command on the machine says so.
+	Claimed bool `json:"claimed"`
+}
+
 type AuditRecord struct {
-	Sequence  int64        `json:"sequence"`
-	ID        string       `json:"id"`
-	Time      time.Time    `json:"time"`
-	Event     string       `json:"event"`
-	Category  string       `json:"category"`
-	Priority  string       `json:"priority"`
-	Outcome   AuditOutcome `json:"outcome"`
-	Actor     *AuditActor  `json:"actor"`
-	Target    *AuditTarget `json:"target"`
-	Address   string       `json:"address"`
-	RequestID string       `json:"requestId"`
-	Reason    string       `json:"reason"`
-	Before    JSON         `json:"before,omitempty"`
-	After     JSON         `json:"after,omitempty"`
-	Details   JSON         `json:"details,omitempty"`
+	Sequence int64        `json:"sequence"`
+	ID       string       `json:"id"`
+	Time     time.Time    `json:"time"`
+	Event    string       `json:"event"`
+	Category string       `json:"category"`
+	Priority string       `json:"priority"`
+	Outcome  AuditOutcome `json:"outcome"`
+	Actor    *AuditActor  `json:"actor"`
+	// For whom the actor acted; null: for nobody else.
+	OnBehalfOf *AuditPrincipal `json:"onBehalfOf,omitempty"`
+	Target     *AuditTarget    `json:"target"`
+	Address    string          `json:"address"`
+	RequestID  string          `json:"requestId"`
+	Reason     string          `json:"reason"`
+	Before     JSON            `json:"before,omitempty"`
+	After      JSON            `json:"after,omitempty"`
+	Details    JSON            `json:"details,omitempty"`
 	// The leaf hash (RFC 9162), in hexadecimal.
 	Leaf string `json:"leaf"`
 	// The link of the hash chain, in hexadecimal.

@@ -55,10 +55,11 @@ func (store) liveSession(ctx context.Context, hash []byte, write bool) (actor.Ac
 // its use, at most once a minute, unless nothing can be written.
 func (store) liveToken(ctx context.Context, hash []byte, write bool) (actor.Actor, error) {
 	var a actor.Actor
+	var token string
 	err := db.Tx(ctx).QueryRow(ctx, `with live as (
 			select k.id, k.tenant_id, k.scopes, k.last_used_at,
 				case when k.user_id is null then $2 else $3 end as kind,
-				coalesce(k.user_id, k.service_account_id) as owner, coalesce(a.name, sa.name) as name
+				coalesce(k.user_id, k.service_account_id) as owner, coalesce(a.name, sa.name) as name, k.name as token
 			from api_token k
 			join tenant t on t.id = k.tenant_id and t.status = 'active'
 			left join account a on a.id = k.user_id
@@ -68,8 +69,11 @@ func (store) liveToken(ctx context.Context, hash []byte, write bool) (actor.Acto
 				and (a.status = 'active' and m.status = 'active' or sa.status = 'active')),
 		used as (update api_token set last_used_at = now() from live
 			where $4 and api_token.id = live.id and (live.last_used_at is null or live.last_used_at < now() - interval '1 minute'))
-		select id, tenant_id, scopes, kind, owner, name from live`, hash, string(actor.ServiceAccount), string(actor.User), write).
-		Scan(&a.Session, &a.TenantID, &a.Scopes, &a.Kind, &a.ID, &a.Name)
+		select id, tenant_id, scopes, kind, owner, name, token from live`, hash, string(actor.ServiceAccount), string(actor.User), write).
+		Scan(&a.Session, &a.TenantID, &a.Scopes, &a.Kind, &a.ID, &a.Name, &token)
+	if err == nil && a.Kind == actor.User {
+		a.Agent = actor.Agent{Kind: actor.APIToken, ID: a.Session, Name: token}
+	}
 	return a, err
 }
 

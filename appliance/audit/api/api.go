@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/id"
 	"nimbus/appliance/web"
@@ -51,6 +52,7 @@ type record struct {
 	Priority     audit.Priority  `json:"priority"`
 	Outcome      audit.Outcome   `json:"outcome"`
 	Actor        person          `json:"actor"`
+	OnBehalfOf   *principal      `json:"on_behalf_of" doc:"For whom the actor acted; null: for nobody else."`
 	Target       audit.Target    `json:"target"`
 	TargetName   string          `json:"target_name"`
 	Address      string          `json:"address"`
@@ -68,6 +70,11 @@ type person struct {
 	ID   id.ID  `json:"id"`
 	Name string `json:"name"`
 	Kind string `json:"kind"`
+}
+
+type principal struct {
+	person
+	Claimed bool `json:"claimed" doc:"Nothing proves it: the environment of a command on the machine says so."`
 }
 
 type changes struct {
@@ -126,6 +133,9 @@ func present(s audit.Sealed) record {
 		Target: s.Target, TargetName: s.Target.Name, Address: s.Actor.Address, RequestID: s.Actor.RequestID, Reason: s.Reason,
 		Details: orNull(s.Details), Hash: hex.EncodeToString(s.Link), PreviousHash: hex.EncodeToString(s.Previous),
 		SealedAt: s.SealedAt, BreakGlass: s.Actor.BreakGlass,
+	}
+	if other := s.Actor.OnBehalfOf; other != (actor.Principal{}) {
+		r.OnBehalfOf = &principal{person{other.ID, other.Name, string(other.Kind)}, other.Claimed}
 	}
 	if s.Before != nil || s.After != nil {
 		r.Changes = &changes{Before: orNull(s.Before), After: orNull(s.After)}

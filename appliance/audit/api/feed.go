@@ -17,6 +17,7 @@ type liveFilter struct {
 	Priority   string    `json:"priority"`
 	Outcome    string    `json:"outcome"`
 	Actor      string    `json:"actor"`
+	OnBehalfOf string    `json:"on_behalf_of"`
 	Target     string    `json:"target"`
 	TargetKind string    `json:"target_kind"`
 	Address    string    `json:"address"`
@@ -51,7 +52,7 @@ func Follow(s *audit.Service) func(ctx context.Context, filter json.RawMessage) 
 			}
 		}
 		return s.Follow(ctx, audit.Filter{
-			Events: f.Event, Category: f.Category, Priority: audit.Priority(f.Priority), Outcome: audit.Outcome(f.Outcome), Actor: f.Actor,
+			Events: f.Event, Category: f.Category, Priority: audit.Priority(f.Priority), Outcome: audit.Outcome(f.Outcome), Actor: f.Actor, OnBehalfOf: f.OnBehalfOf,
 			Target: f.Target, TargetKind: f.TargetKind, Address: f.Address, RequestID: f.RequestID, From: f.From, To: f.To,
 		})
 	}

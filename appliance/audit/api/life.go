@@ -134,6 +134,7 @@ type archivedRecord struct {
 	Priority   audit.Priority `json:"priority"`
 	Outcome    audit.Outcome  `json:"outcome"`
 	Actor      person         `json:"actor"`
+	OnBehalfOf *principal     `json:"on_behalf_of" doc:"For whom the actor acted; null: for nobody else."`
 	Target     audit.Target   `json:"target"`
 	TargetName string         `json:"target_name"`
 	Address    string         `json:"address"`
@@ -160,7 +161,7 @@ func (h handlers) segmentRecords(ctx context.Context, in *segmentRecordsInput) (
 	for i, s := range found {
 		r := present(s)
 		p.Items[i] = archivedRecord{Sequence: r.Sequence, ID: r.ID, Time: r.Time.Format("2006-01-02T15:04:05.999999Z07:00"), Event: r.Event, Category: r.Category,
-			Priority: r.Priority, Outcome: r.Outcome, Actor: r.Actor, Target: r.Target, TargetName: r.TargetName, Address: r.Address, RequestID: r.RequestID,
+			Priority: r.Priority, Outcome: r.Outcome, Actor: r.Actor, OnBehalfOf: r.OnBehalfOf, Target: r.Target, TargetName: r.TargetName, Address: r.Address, RequestID: r.RequestID,
 			Reason: r.Reason, Body: string(s.Body), Leaf: base64.StdEncoding.EncodeToString(s.Leaf)}
 	}
 	if len(found) == in.Limit {

@@ -19,7 +19,7 @@ func registerViews(a *web.API, h handlers) {
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/facets", Tag: tag,
 		Summary: "List the most frequent values of records", Permission: audit.ReadPermission}, h.facets)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/activity/{user}", Tag: tag,
-		Summary: "Read what somebody did", Permission: audit.ReadPermission, Sensitive: true}, h.activity)
+		Summary: "Read what somebody did, and what was done on their behalf", Permission: audit.ReadPermission, Sensitive: true}, h.activity)
 	web.Handle(a, web.Route{Method: http.MethodGet, Path: "/v1/audit/history/{kind}/{id}", Tag: tag,
 		Summary: "List the records about one resource, oldest first", Permission: audit.ReadPermission}, h.history)
 }
@@ -32,7 +32,8 @@ type FilterInput struct {
 	TargetKind string    `query:"target_kind"`
 	Address    string    `query:"address"`
 	RequestID  string    `query:"request_id"`
-	Actor      string    `query:"actor" doc:"An id, or part of a name."`
+	Actor      string    `query:"actor" doc:"Who acted, or on whose behalf: an id, or part of a name."`
+	OnBehalfOf string    `query:"on_behalf_of" doc:"On whose behalf somebody else acted: an id, or part of a name."`
 	Target     string    `query:"target" doc:"The id of what was acted upon."`
 	Outcome    string    `query:"outcome" enum:"success,failure,denied"`
 	From       time.Time `query:"from"`
@@ -43,7 +44,7 @@ type FilterInput struct {
 func (in FilterInput) filter() audit.Filter {
 	return audit.Filter{
 		Events: in.Event, Category: in.Category, Priority: audit.Priority(in.Priority), TargetKind: in.TargetKind, Address: in.Address,
-		RequestID: in.RequestID, Actor: in.Actor, Target: in.Target, Outcome: audit.Outcome(in.Outcome), From: in.From, To: in.To, Text: in.Q,
+		RequestID: in.RequestID, Actor: in.Actor, OnBehalfOf: in.OnBehalfOf, Target: in.Target, Outcome: audit.Outcome(in.Outcome), From: in.From, To: in.To, Text: in.Q,
 	}
 }
 

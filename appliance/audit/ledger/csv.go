@@ -20,7 +20,16 @@ import (
 // spreadsheet would take for a formula begin with an apostrophe.
 var Columns = []string{
 	"sequence", "time", "event", "outcome", "priority", "actor_kind", "actor_id", "actor_name",
+	"behalf_kind", "behalf_id", "behalf_name",
 	"target_kind", "target_id", "target_name", "address", "request_id", "reason", "record",
+}
+
+// The columns of on whose behalf somebody acted, which earlier exports do not have.
+const behalfFrom, behalfTo = 8, 11
+
+// earlier are the columns without them.
+func earlier(row []string) []string {
+	return slices.Delete(slices.Clone(row), behalfFrom, behalfTo)
 }
 
 // CSVWriter writes records as CSV. Its proof is a stream with Writer.Leaf for
@@ -50,7 +59,8 @@ func row(n int64, body []byte) []string {
 		Time, Event, Outcome, Priority, Reason string
 		Actor                                  struct {
 			Kind, ID, Name, Address string
-			RequestID               string `json:"request_id"`
+			RequestID               string                          `json:"request_id"`
+			OnBehalfOf              struct{ Kind, ID, Name string } `json:"on_behalf_of"`
 		}
 		Target struct{ Kind, ID, Name string }
 	}
@@ -60,6 +70,7 @@ func row(n int64, body []byte) []string {
 	}
 	fields := []string{
 		strconv.FormatInt(n, 10), r.Time, r.Event, r.Outcome, r.Priority, r.Actor.Kind, r.Actor.ID, r.Actor.Name,
+		r.Actor.OnBehalfOf.Kind, r.Actor.OnBehalfOf.ID, r.Actor.OnBehalfOf.Name,
 		r.Target.Kind, r.Target.ID, r.Target.Name, r.Actor.Address, r.Actor.RequestID, r.Reason,
 	}
 	for i := range fields {
@@ -90,7 +101,9 @@ func bodyOf(record string) ([]byte, error) {
 func VerifyCSV(table, proof io.Reader, keys Keys, o Options) (Report, error) {
 	v := &tableVerifier{in: csv.NewReader(table)}
 	v.in.ReuseRecord = true
-	if head, err := v.in.Read(); err != nil || !slices.Equal(head, Columns) {
+	head, err := v.in.Read()
+	v.earlier = err == nil && slices.Equal(head, earlier(Columns))
+	if err != nil || !v.earlier && !slices.Equal(head, Columns) {
 		v.add(0, "the first row does not have the names of the columns of an export")
 	}
 	v.next()
@@ -106,11 +119,12 @@ func VerifyCSV(table, proof io.Reader, keys Keys, o Options) (Report, error) {
 
 // tableVerifier reads the rows beside their proof.
 type tableVerifier struct {
-	in     *csv.Reader
-	row    []string // nil after the last
-	n      int64
-	breaks []Break
-	more   int64
+	in      *csv.Reader
+	earlier bool     // the table has no columns of behalf
+	row     []string // nil after the last
+	n       int64
+	breaks  []Break
+	more    int64
 }
 
 func (v *tableVerifier) add(n int64, detail string) {
@@ -159,8 +173,15 @@ func (v *tableVerifier) record(n int64, leaf Hash) []byte {
 	case err != nil || Leaf(body) != leaf:
 		v.add(n, "the record was changed: it does not give the leaf of the proof")
 		return nil
-	case !slices.Equal(v.row, row(n, body)):
+	case !slices.Equal(v.row, v.expected(n, body)):
 		v.add(n, "a column does not say what the record says")
 	}
 	return body
+}
+
+func (v *tableVerifier) expected(n int64, body []byte) []string {
+	if v.earlier {
+		return earlier(row(n, body))
+	}
+	return row(n, body)
 }

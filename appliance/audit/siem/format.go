@@ -89,7 +89,7 @@ func (r renderer) line(m Message, whole bool) []byte {
 
 // cut shortens the texts that people or programs chose.
 func (m Message) cut(most int) Message {
-	for _, s := range []*string{&m.Actor.Name, &m.Target.ID, &m.Target.Kind, &m.Target.Name, &m.Reason, &m.Request, &m.Address, &m.Event, &m.Category} {
+	for _, s := range []*string{&m.Actor.Name, &m.Behalf.Name, &m.Target.ID, &m.Target.Kind, &m.Target.Name, &m.Reason, &m.Request, &m.Address, &m.Event, &m.Category} {
 		*s = shorten(*s, most)
 	}
 	m.More = append([]Field(nil), m.More...)
@@ -115,6 +115,7 @@ func (m Message) fields() []Field {
 		{"sequence", number(m.Sequence)}, {"id", m.ID}, {"chain", m.Chain}, {"event", m.Event}, {"category", m.Category},
 		{"priority", m.Priority}, {"outcome", m.Outcome},
 		{"actorId", m.Actor.ID}, {"actorKind", m.Actor.Kind}, {"actorName", m.Actor.Name},
+		{"behalfId", m.Behalf.ID}, {"behalfKind", m.Behalf.Kind}, {"behalfName", m.Behalf.Name}, {"behalfClaimed", m.Behalf.claim()},
 		{"targetKind", m.Target.Kind}, {"targetId", m.Target.ID}, {"targetName", m.Target.Name},
 		{"address", m.Address}, {"requestId", m.Request}, {"reason", m.Reason}, {"leaf", encode(m.Leaf)},
 	}
@@ -126,6 +127,23 @@ func (m Message) fields() []Field {
 		}
 	}
 	return kept
+}
+
+// claim is a word for what nothing proves.
+func (b Behalf) claim() string {
+	if b.Claimed {
+		return "true"
+	}
+	return ""
+}
+
+// text names somebody with a name, or with their id, and says what is a claim.
+func (b Behalf) text() string {
+	text := first(b.Name, b.ID)
+	if text != "" && b.Claimed {
+		text += " (claimed)"
+	}
+	return text
 }
 
 func number(n int64) string {
@@ -154,6 +172,9 @@ var paramEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `]`, `\]`)
 // summary is one sentence for people.
 func (m Message) summary() string {
 	who, what := first(m.Actor.Name, m.Actor.ID, m.Actor.Kind, "nobody"), first(m.Target.Name, m.Target.ID)
+	if other := m.Behalf.text(); other != "" {
+		who += " on behalf of " + other
+	}
 	return strings.TrimSpace(strings.Join([]string{m.Event, first(m.Outcome, "success"), "by", who, "on", m.Target.Kind, what}, " "))
 }
 
@@ -205,7 +226,7 @@ func (m Message) extension() []Field {
 			all = append(all, Field{"c6a2Label", "Source IPv6 Address"})
 		}
 	}
-	for key, f := range []Field{{"actorKind", m.Actor.Kind}, {"targetKind", m.Target.Kind}, {"requestId", m.Request}, {"leaf", encode(m.Leaf)}} {
+	for key, f := range []Field{{"actorKind", m.Actor.Kind}, {"targetKind", m.Target.Kind}, {"requestId", m.Request}, {"leaf", encode(m.Leaf)}, {"onBehalfOf", m.Behalf.text()}, {"onBehalfOfId", m.Behalf.ID}} {
 		if f.Value != "" {
 			cs := "cs" + strconv.Itoa(key+1)
 			all = append(all, Field{cs, f.Value}, Field{cs + "Label", f.Name})
@@ -226,9 +247,13 @@ func (m Message) object(whole bool) []byte {
 	if whole && len(m.Body) > 0 {
 		return m.wrap(m.Body, nil)
 	}
+	who := map[string]any{"id": m.Actor.ID, "kind": m.Actor.Kind, "name": m.Actor.Name, "address": m.Address, "request_id": m.Request}
+	if b := m.Behalf; b != (Behalf{}) {
+		who["on_behalf_of"] = map[string]any{"id": b.ID, "kind": b.Kind, "name": b.Name, "claimed": b.Claimed}
+	}
 	short, _ := json.Marshal(map[string]any{
 		"id": m.ID, "time": m.Time.UTC().Format(time.RFC3339Nano), "event": m.Event, "priority": m.Priority, "outcome": m.Outcome,
-		"actor":  map[string]string{"id": m.Actor.ID, "kind": m.Actor.Kind, "name": m.Actor.Name, "address": m.Address, "request_id": m.Request},
+		"actor":  who,
 		"target": map[string]string{"kind": m.Target.Kind, "id": m.Target.ID, "name": m.Target.Name}, "reason": m.Reason,
 	})
 	return m.wrap(short, []byte(`,"truncated":`+strconv.Itoa(len(m.Body))))

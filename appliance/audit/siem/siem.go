@@ -76,6 +76,7 @@ type Message struct {
 	Priority string // debug … critical
 	Outcome  string
 	Actor    Party
+	Behalf   Behalf // for whom it acted; zero: for nobody else
 	Target   Party
 	Address  string
 	Request  string
@@ -89,6 +90,12 @@ type Message struct {
 
 // Party is who acted or what was acted upon.
 type Party struct{ ID, Kind, Name string }
+
+// Behalf is for whom somebody acted.
+type Behalf struct {
+	Party
+	Claimed bool // nothing proves it
+}
 
 // Field is a named value.
 type Field struct{ Name, Value string }

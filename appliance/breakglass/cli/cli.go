@@ -36,7 +36,7 @@ func Commands(open func(ctx context.Context) (*breakglass.Service, *identity.Ser
 
 // with runs fn as somebody with a shell on the machine.
 func with(c *cobra.Command, open Opener, fn func(ctx context.Context, s *breakglass.Service, people *identity.Service) error) error {
-	ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Console, Name: "console", Address: "console"})
+	ctx := actor.With(c.Context(), actor.AtConsole())
 	s, people, done, err := open(ctx)
 	if err != nil {
 		return err

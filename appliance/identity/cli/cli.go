@@ -33,7 +33,7 @@ func Commands(open Open) *cobra.Command {
 }
 
 func asConsole(ctx context.Context) context.Context {
-	return actor.With(ctx, actor.Actor{Kind: actor.Console, Name: "console", Address: "console"})
+	return actor.With(ctx, actor.AtConsole())
 }
 
 func resetCommand(open Open) *cobra.Command {
