@@ -54,6 +54,8 @@ func TestDoctorThroughTheDoor(t *testing.T) {
 	s.workflows(provider)
 	s.scrapes(t, provider)
 	s.overTheSocket(t)
+	s.claims(t, provider)
+	s.tokenActs(t, provider)
 	s.moves(t, provider, tenant)
 }
 
@@ -239,7 +241,12 @@ func (s *story) overTheSocket(t *testing.T) {
 		return d.DialContext(ctx, "unix", appliance.LocalSocket(s.DataDir()))
 	}}}
 	defer client.CloseIdleConnections()
-	answer, err := client.Post("http://nimbus/v1/system/doctor/run", "application/json", nil)
+	r, err := http.NewRequest(http.MethodPost, "http://nimbus/v1/system/doctor/run", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(appliance.SudoHeader, "olga")
+	answer, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +254,101 @@ func (s *story) overTheSocket(t *testing.T) {
 	if answer.StatusCode != http.StatusOK {
 		t.Errorf("%d", answer.StatusCode)
 	}
+}
+
+// claims looks that a command run through sudo is recorded as the console's, on
+// behalf of an account that is claimed only, and that nobody else can claim one.
+func (s *story) claims(t *testing.T, provider *appliancetest.Client) {
+	t.Helper()
+	s.scrapeAs(t, provider, "mallory")
+	found := s.behalf(provider, "/v1/audit/records?on_behalf_of=olga&event=api.request")
+	if len(found) != 1 || found[0].Actor.Kind != "console" || found[0].OnBehalfOf.Kind != "os_user" || !found[0].OnBehalfOf.Claimed || found[0].OnBehalfOf.Name != "olga" {
+		t.Errorf("%+v", found)
+	}
+	if found := s.behalf(provider, "/v1/audit/records?actor=mallory"); len(found) != 0 {
+		t.Errorf("who comes over the network can claim to be somebody: %+v", found)
+	}
+}
+
+// scrapeAs sends the claim of a command over the network.
+func (s *story) scrapeAs(t *testing.T, provider *appliancetest.Client, account string) {
+	t.Helper()
+	token := s.ownToken(provider)
+	if status := s.asProgram(t, token, func(r *http.Request) { r.Header.Set(appliance.SudoHeader, account) }); status != http.StatusOK {
+		t.Errorf("%d", status)
+	}
+}
+
+func (s *story) ownToken(provider *appliancetest.Client) string {
+	s.t.Helper()
+	var token struct{ Token string }
+	provider.Do(http.MethodPost, "/v1/tokens", map[string]any{"name": "nightly job", "expires_in_days": 1, "scopes": []string{}}, http.StatusCreated, &token)
+	return token.Token
+}
+
+// asProgram runs the doctor with a token.
+func (s *story) asProgram(t *testing.T, token string, change func(*http.Request)) int {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequest(http.MethodPost, s.URL+"/v1/system/doctor/run", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	change(r)
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+// tokenActs looks that what a program does with a person's token is recorded as
+// the token's, on behalf of the person, and found with what the person did.
+func (s *story) tokenActs(t *testing.T, provider *appliancetest.Client) {
+	t.Helper()
+	for _, path := range []string{
+		"/v1/audit/records?actor=nightly&event=api.request", "/v1/audit/records?on_behalf_of=" + s.Admin.ID.String() + "&event=api.request",
+		"/v1/audit/records?q=nightly&event=api.request&actor=" + s.Admin.ID.String(),
+	} {
+		found := s.behalf(provider, path)
+		for deadline := time.Now().Add(15 * time.Second); len(found) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			found = s.behalf(provider, path) // words are made searchable behind the sealer
+		}
+		if len(found) != 1 || found[0].Actor.Kind != "api_token" || found[0].Actor.Name != "nightly job" || found[0].OnBehalfOf.ID != s.Admin.ID.String() {
+			t.Errorf("%s: %+v", path, found)
+		}
+	}
+	var activity struct{ Items []forWhom }
+	provider.Do(http.MethodGet, "/v1/audit/activity/"+s.Admin.ID.String()+"?limit=200", nil, http.StatusOK, &activity)
+	kinds := map[string]int{}
+	for _, r := range activity.Items {
+		kinds[r.Actor.Kind]++
+	}
+	if kinds["api_token"] != 1 || kinds["user"] < 10 {
+		t.Errorf("the activity of the person has %v", kinds)
+	}
+}
+
+type forWhom struct {
+	Sequence   int64
+	Event      string
+	Actor      struct{ ID, Kind, Name string }
+	OnBehalfOf struct {
+		ID, Kind, Name string
+		Claimed        bool
+	} `json:"on_behalf_of"`
+}
+
+// behalf lists records once what was done is sealed.
+func (s *story) behalf(provider *appliancetest.Client, path string) []forWhom {
+	s.t.Helper()
+	provider.Do(http.MethodPost, "/v1/audit/verify", nil, http.StatusOK, nil)
+	var found struct{ Items []forWhom }
+	provider.Do(http.MethodGet, path, nil, http.StatusOK, &found)
+	return found.Items
 }
 
 const canary = "c4n4ry-Zq8vT1mR7xW2"

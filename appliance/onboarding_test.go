@@ -29,12 +29,28 @@ func TestOnboardingThroughTheDoor(t *testing.T) {
 	if made.Tenant.Status != "active" || made.Administrator.Email != "gil@gamma.example" || made.SCIMToken.Token == "" {
 		t.Errorf("%+v", made)
 	}
+	var records struct {
+		Items []struct {
+			Event      string
+			Actor      struct{ ID, Kind, Name string }
+			OnBehalfOf struct{ ID, Kind, Name string } `json:"on_behalf_of"`
+		}
+	}
 	gil := a.Client(t)
 	gil.Do(http.MethodPost, "/v1/session", map[string]any{"email": "gil@gamma.example", "password": appliancetest.Password}, http.StatusCreated, nil)
 	var tenants struct{ Items []struct{ ID string } }
 	gil.Do(http.MethodGet, "/v1/tenants", nil, http.StatusOK, &tenants)
 	if len(tenants.Items) != 1 || tenants.Items[0].ID != made.Tenant.ID {
 		t.Errorf("the administrator sees %+v", tenants)
+	}
+	gil.Do(http.MethodGet, "/v1/audit/records?on_behalf_of="+a.Admin.ID.String(), nil, http.StatusOK, &records)
+	if len(records.Items) == 0 {
+		t.Error("the tenant does not see what was done in it for who made it")
+	}
+	for _, r := range records.Items {
+		if r.Actor.Name != "onboarding" || r.Actor.Kind != "system" || r.OnBehalfOf.ID != a.Admin.ID.String() || r.OnBehalfOf.Kind != "user" {
+			t.Errorf("%+v", r)
+		}
 	}
 	person := func(name string) int {
 		status, _ := gil.Try(http.MethodPost, "/v1/users", map[string]any{"name": name, "email": name + "@gamma.example", "password": appliancetest.Password})

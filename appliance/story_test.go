@@ -206,24 +206,30 @@ func TestStory(t *testing.T) {
 	s.verifyTrail()
 }
 
-// verifyTrail looks that each step of each run is recorded with who asked for
-// it, the decisions with who made them, and the tasks in Proxmox with their UPIDs.
+// verifyTrail looks that each step of each run is recorded as the workflow's, on
+// behalf of who asked for it, the decisions with who made them, and the tasks in
+// Proxmox with their UPIDs.
 func (s *story) verifyTrail() {
 	s.t.Helper()
 	var found struct {
 		Items []struct {
-			Event   string
-			Actor   struct{ Kind, Name string }
-			Details map[string]any
+			Event      string
+			Actor      struct{ Kind, Name string }
+			OnBehalfOf *struct{ Kind, Name string } `json:"on_behalf_of"`
+			Details    map[string]any
 		}
 	}
 	admin := s.SignIn(s.t, "ada@example.com", s.Tenant)
 	admin.Do(http.MethodGet, "/v1/audit/records?limit=200&event=deployment.run&event=provider.task&event=approval", nil, http.StatusOK, &found)
 	by, tasks := map[string]int{}, 0
 	for _, r := range found.Items {
-		by[r.Event+" by "+r.Actor.Name]++
-		if r.Actor.Kind != "user" {
-			s.t.Errorf("%s is by %+v: nobody knows for whom", r.Event, r.Actor)
+		who := r.Actor.Name
+		if r.OnBehalfOf != nil {
+			who += " for " + r.OnBehalfOf.Name
+		}
+		by[r.Event+" by "+who]++
+		if r.Actor.Kind != "user" && (r.OnBehalfOf == nil || r.OnBehalfOf.Kind != "user") {
+			s.t.Errorf("%s is by %+v for %+v: nobody knows for whom", r.Event, r.Actor, r.OnBehalfOf)
 		}
 		if strings.HasPrefix(r.Event, "provider.task.") {
 			tasks++
@@ -232,8 +238,9 @@ func (s *story) verifyTrail() {
 			}
 		}
 	}
-	for _, step := range []string{"requested", "previewed", "executed", "succeeded"} {
-		if by["deployment.run."+step+" by Dora Deployer"] < 3 {
+	for _, step := range []string{"requested by Dora Deployer", "previewed by PulumiDeployWorkflow for Dora Deployer",
+		"executed by PulumiDeployWorkflow for Dora Deployer", "succeeded by PulumiDeployWorkflow for Dora Deployer"} {
+		if by["deployment.run."+step] < 3 {
 			s.t.Errorf("%s: %v", step, by)
 		}
 	}

@@ -23,8 +23,14 @@ type Agent struct {
 	Name string `json:"name"`
 }
 
-// Principal is the actor as somebody for whom another one acts.
-func (a Actor) Principal() Principal { return Principal{Kind: a.Kind, ID: a.ID, Name: a.Name} }
+// Principal is for whom another one acts who acts for this actor: for whom the
+// actor acts itself, or the actor.
+func (a Actor) Principal() Principal {
+	if a.OnBehalfOf != (Principal{}) {
+		return a.OnBehalfOf
+	}
+	return Principal{Kind: a.Kind, ID: a.ID, Name: a.Name}
+}
 
 // Through is the actor while a part of the appliance acts in its name. Rights
 // stay the actor's. A part that acts for nobody else stays itself.
@@ -35,16 +41,13 @@ func (a Actor) Through(part string) Actor {
 	return a
 }
 
-// Recorded is the actor as records have it: of somebody in whose name another
-// one acts it is the other one, on behalf of the somebody. For whom that one
-// acted in turn stays.
+// Recorded is the actor as records have it: where an agent acts in the actor's
+// name it is the agent, on behalf of the actor.
 func (a Actor) Recorded() Actor {
 	if a.Agent == (Agent{}) {
 		return a
 	}
-	if a.OnBehalfOf == (Principal{}) {
-		a.OnBehalfOf = a.Principal()
-	}
+	a.OnBehalfOf = a.Principal()
 	a.Kind, a.ID, a.Name, a.Agent = a.Agent.Kind, a.Agent.ID, a.Agent.Name, Agent{}
 	return a
 }

@@ -38,8 +38,35 @@ var hiding = []RedactionRule{
 	rule("mail", PatternRule, `[\w.]+@[\w.]+`, allEvents),
 	rule("serials", FieldRule, "guest.ser*", allEvents),
 	rule("cards", PatternRule, `\b\d{16}\b`, allEvents),
+	rule("for whom", FieldRule, "on_behalf_of.name", "test.secretly"),
 	rule("addresses", FieldRule, "actor.address", "test.person"),
 	{Name: "off", Kind: PatternRule, Match: "visible", Scope: allEvents},
+}
+
+// TestRedactionHidesForWhom: the name of who somebody acted for is a text like the
+// actor's own, for rules and for what is built in.
+func TestRedactionHidesForWhom(t *testing.T) {
+	t.Parallel()
+	s, ctx := shelf(t)
+	a, _ := actor.From(ctx)
+	if _, err := s.SetRedaction(ctx, append([]RedactionRule(nil), hiding...)); err != nil {
+		t.Fatal(err)
+	}
+	who := actor.Claiming("eve@hidden.example nbt_12345678hidden")
+	for _, code := range []string{"test.openly.done", "test.secretly.done"} {
+		if err := s.RecordAlone(actor.With(ctx, who), a.TenantID, Entry{Event: code, Target: Target{Kind: "thing"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for code, want := range map[string]string{"test.openly.done": mask + " " + mask, "test.secretly.done": mask} {
+		body := storedBodies(t, s, ctx, code)[0]
+		if strings.Contains(body, "hidden") || !strings.Contains(body, `"on_behalf_of":{"kind":"os_user","name":"`+want+`","claimed":true}`) {
+			t.Errorf("%s: %s", code, body)
+		}
+	}
+	if who.OnBehalfOf.Name != "eve@hidden.example nbt_12345678hidden" {
+		t.Errorf("the actor itself was changed: %+v", who)
+	}
 }
 
 // TestRedactionOfEverythingWritten sets rules and records on every path: in a

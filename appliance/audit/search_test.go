@@ -48,8 +48,12 @@ func scatter(t *testing.T, s *Service, ctx context.Context, n int) []Sealed {
 	actors, targets := []id.ID{id.New(), id.New(), id.New(), {}}, []string{id.New().String(), "", "vm-100"}
 	for range n {
 		k := r.IntN(len(someNames))
-		who := actor.With(ctx, actor.Actor{Kind: actor.User, ID: actors[k], Name: someNames[k], TenantID: a.TenantID,
-			Address: fmt.Sprintf("10.0.0.%d", r.IntN(3)), RequestID: fmt.Sprint(r.IntN(20))})
+		one := actor.Actor{Kind: actor.User, ID: actors[k], Name: someNames[k], TenantID: a.TenantID,
+			Address: fmt.Sprintf("10.0.0.%d", r.IntN(3)), RequestID: fmt.Sprint(r.IntN(20))}
+		if r.IntN(3) == 0 {
+			one = one.Through([]string{"ant hill", "worker"}[r.IntN(2)])
+		}
+		who := actor.With(ctx, one)
 		e := Entry{
 			Event: someEvents[r.IntN(len(someEvents))], Target: Target{Kind: []string{"user", "vm"}[r.IntN(2)], ID: targets[r.IntN(3)]},
 			Outcome: []Outcome{Success, Failure, Denied}[r.IntN(3)], Priority: priorities[r.IntN(6)],
@@ -89,12 +93,18 @@ func (f Filter) matches(r Sealed) bool {
 	return covered && (f.Category == "" || Category(r.Event) == f.Category) &&
 		(f.Priority == "" || slices.Index(priorities, r.Priority) >= slices.Index(priorities, f.Priority)) &&
 		(f.Outcome == "" || r.Outcome == f.Outcome) &&
-		(f.Actor == "" || r.Actor.ID.String() == f.Actor || strings.Contains(strings.ToLower(r.Actor.Name), strings.ToLower(f.Actor))) &&
+		(f.Actor == "" || r.Actor.ID.String() == f.Actor || strings.Contains(strings.ToLower(r.Actor.Name), strings.ToLower(f.Actor)) || f.forWhom(f.Actor, r)) &&
+		(f.OnBehalfOf == "" || f.forWhom(f.OnBehalfOf, r)) &&
 		(f.Target == "" || r.Target.ID == f.Target) && (f.TargetKind == "" || r.Target.Kind == f.TargetKind) &&
 		(f.Address == "" || r.Actor.Address == f.Address) && (f.RequestID == "" || r.Actor.RequestID == f.RequestID) &&
 		(f.From.IsZero() || !r.Time.Before(f.From)) && (f.To.IsZero() || r.Time.Before(f.To)) &&
 		(f.Text == "" || strings.Contains(string(r.Body), f.Text)) &&
 		(f.After == 0 || r.Sequence > f.After)
+}
+
+func (Filter) forWhom(asked string, r Sealed) bool {
+	other := r.Actor.OnBehalfOf
+	return other.ID.String() == asked || strings.Contains(strings.ToLower(other.Name), strings.ToLower(asked))
 }
 
 // TestSearchAgainstReference compares random filters with the plain reading of them.
@@ -117,8 +127,9 @@ func TestSearchAgainstReference(t *testing.T) {
 		some := all[r.IntN(len(all))]
 		f := Filter{
 			Category: maybe("identity", "cmdb", "nothing"), Priority: Priority(maybe("debug", "notice", "error", "critical")),
-			Outcome: Outcome(maybe("success", "failure", "denied")), Actor: maybe("ann", "BOB", some.Actor.ID.String(), "nobody"),
-			Target: maybe(some.Target.ID), TargetKind: maybe("user", "vm"), Address: maybe(some.Actor.Address), RequestID: maybe(some.Actor.RequestID),
+			Outcome: Outcome(maybe("success", "failure", "denied")), Actor: maybe("ann", "BOB", "ant", some.Actor.ID.String(), some.Actor.OnBehalfOf.ID.String(), "nobody"),
+			OnBehalfOf: maybe("", "", "ann", "bob", some.Actor.OnBehalfOf.ID.String()),
+			Target:     maybe(some.Target.ID), TargetKind: maybe("user", "vm"), Address: maybe(some.Actor.Address), RequestID: maybe(some.Actor.RequestID),
 			Text: maybe("alpha", "beta", "gamma"), After: int64(r.IntN(2) * r.IntN(200)),
 		}
 		if one := maybe("identity.user", "cmdb.ci", "identity", some.Event); one != "" {
@@ -140,11 +151,32 @@ func TestSearchAgainstReference(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("%+v: found %v, want %v", f, got, want)
 		}
+		if n := counted(t, s, ctx, f); n != int64(len(want)) {
+			t.Fatalf("%+v: %d counted, want %d", f, n, len(want))
+		}
 		hits += len(want)
+		for _, one := range all {
+			if match := f.matcher(); f.Text == "" && f.After == 0 && match(one.Record, one.Body) != slices.Contains(want, one.Sequence) {
+				t.Fatalf("%+v: record %d is another thing outside the database", f, one.Sequence)
+			}
+		}
 	}
 	if hits < 1000 {
 		t.Errorf("only %d hits: the filters say little", hits)
 	}
+}
+
+func counted(t *testing.T, s *Service, ctx context.Context, f Filter) (n int64) {
+	t.Helper()
+	a, _ := actor.From(ctx)
+	err := s.in(ctx, a.TenantID, func(ctx context.Context) (err error) {
+		n, err = s.store.count(ctx, f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestSearchText(t *testing.T) {

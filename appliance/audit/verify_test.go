@@ -105,6 +105,8 @@ func TestRobustness11(t *testing.T) {
 			{"a byte of the leaf", []string{fmt.Sprintf("update audit_entry set leaf = set_byte(leaf, 3, get_byte(leaf, 3) # 1) where sequence = %d", n)}, BreakHash, n},
 			{"a byte of the link", []string{fmt.Sprintf("update audit_entry set link = set_byte(link, 3, get_byte(link, 3) # 1) where sequence = %d", n)}, BreakHash, n},
 			{"a column", []string{fmt.Sprintf("update audit_entry set actor_name = 'Eve' where sequence = %d", n)}, BreakIndex, n},
+			{"for whom, with its id", []string{fmt.Sprintf("update audit_entry set behalf_id = '%s' where sequence = %d", c.tenant, n)}, BreakIndex, n},
+			{"for whom, with its name", []string{fmt.Sprintf("update audit_entry set behalf_name = 'Eve' where sequence = %d", n)}, BreakIndex, n},
 			{"a column of the record", []string{"update audit_record set event = 'x' where id = " + of(n)}, BreakIndex, n},
 			{"the record deleted", []string{"delete from audit_record where id = " + of(n)}, BreakMissing, n},
 			{"records swapped", []string{

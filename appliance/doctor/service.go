@@ -78,11 +78,11 @@ func (s *Service) examine(ctx context.Context, age time.Duration) Report {
 	return r
 }
 
-// system looks on behalf of the appliance: who asks may see the result, not
-// everything that is looked at. It goes on when the caller leaves.
+// system looks with the rights of the appliance: who asks may see the result,
+// not everything that is looked at. It goes on when the caller leaves.
 func (s *Service) system(ctx context.Context) context.Context {
 	a, _ := actor.From(ctx)
-	a = actor.Actor{Kind: actor.System, Name: "doctor", RequestID: a.RequestID, TraceID: a.TraceID}
+	a = actor.Actor{Kind: actor.System, Name: "doctor", RequestID: a.RequestID, TraceID: a.TraceID, OnBehalfOf: a.Principal()}
 	return actor.With(context.WithoutCancel(ctx), a)
 }
 

@@ -168,9 +168,7 @@ func (s *Service) onboard(ctx context.Context, a actor.Actor, o Onboarding) (mad
 // raised is the appliance acting inside the new tenant on behalf of a person,
 // who has no rights there.
 func raised(ctx context.Context, a actor.Actor, tenant id.ID) context.Context {
-	if a.OnBehalfOf == (actor.Principal{}) {
-		a.OnBehalfOf = a.Principal()
-	}
+	a.OnBehalfOf = a.Principal()
 	a.Kind, a.TenantID, a.Agent = actor.System, tenant, actor.Agent{Kind: actor.System, Name: "onboarding"}
 	return actor.With(ctx, a)
 }

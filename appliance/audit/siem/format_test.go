@@ -42,6 +42,31 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestForWhomIsTold has every format say for whom somebody acted, and that a
+// claim is one.
+func TestForWhomIsTold(t *testing.T) {
+	t.Parallel()
+	m := record("x")
+	m.Behalf = Behalf{Party{"", "os_user", `ol"ga`}, true}
+	m.Body = nil
+	for format, want := range map[Format][]string{
+		RFC5424: {` actorName="x" behalfKind="os_user" behalfName="ol\"ga" behalfClaimed="true" targetKind=`, `denied by x on behalf of ol"ga (claimed) on user x`},
+		CEF:     {` cs5=ol"ga (claimed) cs5Label=onBehalfOf`},
+		JSON:    {`"on_behalf_of":{"claimed":true,"id":"","kind":"os_user","name":"ol\"ga"}`},
+	} {
+		got := string(newRenderer(Target{Format: format, Host: "host"}, maxFrame).syslog(m))
+		for _, text := range want {
+			if !strings.Contains(got, text) {
+				t.Errorf("%s: %s is missing in %s", format, text, got)
+			}
+		}
+	}
+	m.Behalf = Behalf{Party{"b", "user", "Bob"}, false}
+	if got := string(newRenderer(Target{Format: CEF, Host: "host"}, maxFrame).syslog(m)); !strings.Contains(got, " cs5=Bob cs5Label=onBehalfOf cs6=b cs6Label=onBehalfOfId") {
+		t.Error(got)
+	}
+}
+
 func TestHeaderFieldsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := record("x")
