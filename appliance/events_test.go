@@ -23,7 +23,7 @@ const eventsPage = "../docs/reference/audit-events.md"
 
 const eventsIntro = `# Audit events
 
-Codes of what is recorded. A code never changes its meaning. A record has the actor, target, time, request id, trace id, outcome and, where they say something, before and after.
+Codes of what is recorded. A code never changes its meaning. A record has the actor and for whom it acted, the target, time, request id, trace id, outcome and, where they say something, before and after.
 The priority is the usual one; a failure may have a higher one.
 
 A change inside a tenant is recorded in its own chain. What is done to a tenant, other than its settings, domains and description, is recorded in the provider's chain too, so that it outlives the tenant.

@@ -24,7 +24,15 @@ export const roles = [
   { id: id(23), name: 'Operator', description: 'Runs deployments and power actions', system: false, grants: [{ permission: 'deployment:*:*', effect: 'allow', hard: false }, { permission: 'deployment:stack:approve', effect: 'deny', hard: false }, { permission: 'provider:guest:power', effect: 'allow', hard: false }] },
   { id: id(24), name: 'Approver', description: 'Decides about plans', system: false, grants: [{ permission: 'deployment:stack:approve', effect: 'allow', hard: false }, { permission: 'breakglass:session:*', effect: 'deny', hard: true }] },
 ];
-const actors = [{ id: id(11), name: 'Ada Berger', kind: 'user' }, { id: id(12), name: 'Jonas Weiß', kind: 'user' }, { id: id(31), name: 'ci-runner', kind: 'token' }, { id: 'system', name: 'Nimbus', kind: 'system' }];
+const actors = [{ id: id(11), name: 'Ada Berger', kind: 'user' }, { id: id(12), name: 'Jonas Weiß', kind: 'user' }, { id: id(31), name: 'ci-runner', kind: 'api_token' }, { id: '', name: 'Nimbus', kind: 'system' }];
+/** For whom the actor of a record acted. */
+const forWhom = (sequence, actor) => actor.kind === 'api_token' ? { ...actors[1], claimed: false } : actor.kind === 'system' || sequence % 5 ? null : { id: '', name: 'olga', kind: 'os_user', claimed: true };
+const whoActs = (sequence, outcome) => {
+  const actor = actors[outcome === 'failure' ? 3 : sequence % 3];
+  const other = forWhom(sequence, actor);
+  if (other?.claimed) return [{ id: '', name: 'console', kind: 'console' }, other];
+  return sequence % 4 ? [actor, other] : [{ id: '', name: 'PulumiDeployWorkflow', kind: 'system' }, { ...actors[0], claimed: false }];
+};
 const events = [
   ['identity.session.created', 'identity', 'success', 'session', ''],
   ['deployment.deployment.approved', 'deployment', 'success', 'deployment', 'web-cluster'],
@@ -38,10 +46,11 @@ const events = [
 /** One record of the audit trail, without its place in the chain. */
 export const record = (sequence) => {
   const [event, category, outcome, kind, name] = events[sequence % events.length];
+  const [actor, on_behalf_of] = whoActs(sequence, outcome);
   return {
     sequence, id: id(5000 + sequence), time: ago((4_312 - sequence) * 7), event, category,
     priority: outcome === 'success' ? 'info' : 'warning', outcome,
-    actor: actors[outcome === 'failure' ? 3 : sequence % 3],
+    actor, on_behalf_of,
     target: { kind, id: id(700 + (sequence % 9)), name },
     address: sequence % 3 ? '192.168.1.23' : '10.8.0.4', request_id: id(8000 + sequence),
     reason: outcome === 'denied' ? 'No role grants deployment:stack:update.' : '',

@@ -52,7 +52,8 @@ function matches(record, query) {
   const has = (name, ...values) => !query.get(name) || values.join(' ').toLowerCase().includes(query.get(name).toLowerCase());
   const events = query.getAll('event');
   return is('outcome', record.outcome) && is('category', record.category) && is('request_id', record.request_id) && is('address', record.address)
-    && is('target_kind', record.target.kind) && has('target', record.target.id, record.target.name) && has('actor', record.actor.id, record.actor.name)
+    && is('target_kind', record.target.kind) && has('target', record.target.id, record.target.name) && has('actor', record.actor.id, record.actor.name, record.on_behalf_of?.id, record.on_behalf_of?.name)
+    && has('on_behalf_of', record.on_behalf_of?.id, record.on_behalf_of?.name)
     && has('q', record.body) && (events.length === 0 || events.some((code) => record.event === code || record.event.startsWith(`${code}.`)))
     && (!query.get('priority') || ranks.indexOf(record.priority) >= ranks.indexOf(query.get('priority')))
     && (!query.get('from') || record.time >= query.get('from')) && (!query.get('to') || record.time <= query.get('to'));
@@ -98,11 +99,11 @@ function timeline(asked) {
 
 function activity(asked) {
   const user = asked.params[0];
-  const mine = found(asked).filter((record) => record.actor.id === user);
+  const mine = found(asked).filter((record) => record.actor.id === user || record.on_behalf_of?.id === user);
   const hours = Array(24).fill(0);
   for (const record of mine) hours[new Date(record.time).getHours()] += new Date(record.time).getHours() > 6 ? 1 : 0;
   return [200, {
-    user: { id: user, name: mine[0]?.actor.name ?? '' }, first_seen: mine[0]?.time ?? null, last_seen: mine.at(-1)?.time ?? null, hours,
+    user: { id: user, name: mine.find((record) => record.actor.id === user)?.actor.name ?? '' }, first_seen: mine[0]?.time ?? null, last_seen: mine.at(-1)?.time ?? null, hours,
     events: counted(mine, (record) => record.event).map(({ value, count }) => ({ event: value, count })),
     addresses: counted(mine, (record) => record.address).map(({ value, count }) => ({ address: value, count, last: mine.findLast((record) => record.address === value).time })),
     items: mine.slice(-50).reverse().map(listed), next: null,

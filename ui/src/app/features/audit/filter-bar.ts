@@ -37,6 +37,7 @@ export class FilterBar {
     priority: text(),
     outcome: text(),
     actor: text(),
+    on_behalf_of: text(),
     target: text(),
     target_kind: text(),
     address: text(),
@@ -81,8 +82,8 @@ export class FilterBar {
   private show(filter: AuditFilter): void {
     const { last: _last, event: _event, from, to, ...rest } = filter;
     this.form.setValue({ ...rest, event: '', from: localInput(from), to: localInput(to) });
-    const { category, priority, outcome, actor, target, target_kind, address, request_id } = rest;
-    const hidden = [category, priority, outcome, actor, target, target_kind, address, request_id, from, to];
+    const { category, priority, outcome, actor, on_behalf_of, target, target_kind, address, request_id } = rest;
+    const hidden = [category, priority, outcome, actor, on_behalf_of, target, target_kind, address, request_id, from, to];
     if (hidden.some(Boolean)) this.more.set(true);
   }
 }

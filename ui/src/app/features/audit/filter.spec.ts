@@ -13,12 +13,13 @@ test('a filter survives the way through the address', () => {
     priority: 'warning',
     outcome: 'denied',
     actor: 'ada',
+    on_behalf_of: 'olga',
     target_kind: 'stack',
     from: '2026-11-24T08:00:00.000Z',
     to: '2026-11-25T08:00:00.000Z',
   };
   assert.deepEqual(filterOf(convertToParamMap(paramsOf(filter))), filter);
-  assert.equal(countOf(filter), 8);
+  assert.equal(countOf(filter), 9);
 });
 
 test('an empty filter has an empty address and query', () => {

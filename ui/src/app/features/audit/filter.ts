@@ -9,7 +9,10 @@ export interface AuditFilter {
   /** At least this priority. */
   priority: string;
   outcome: string;
+  /** Who acted, or for whom. */
   actor: string;
+  /** For whom somebody else acted. */
+  on_behalf_of: string;
   target: string;
   target_kind: string;
   address: string;
@@ -30,6 +33,7 @@ const texts = [
   'priority',
   'outcome',
   'actor',
+  'on_behalf_of',
   'target',
   'target_kind',
   'address',

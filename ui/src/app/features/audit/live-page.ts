@@ -13,7 +13,7 @@ import { AuditTabs } from './audit-tabs';
 import { FeedLine, FeedMessage, append, most } from './feed';
 import { AuditFilter, filterOf, paramsOf, queryOf } from './filter';
 import { FilterBar } from './filter-bar';
-import { outcomeTone, targetName } from './record';
+import { outcomeTone, targetName, whoActed } from './record';
 
 const feed = { event: 'audit:watch', end: 'audit:unwatch', heard: 'audit.recorded', kind: 'audit' };
 
@@ -51,6 +51,7 @@ export class LivePage {
   protected readonly most = most;
   protected readonly tone = outcomeTone;
   protected readonly called = targetName;
+  protected readonly who = whoActed;
 
   constructor() {
     effect((onCleanup) => {

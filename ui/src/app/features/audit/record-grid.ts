@@ -6,7 +6,7 @@ import { KeysetList } from '@core/list/keyset-list';
 import { Badge } from '@core/page/badge';
 import { Time } from '@core/time/time';
 
-import { AuditRecord, isUrgent, outcomeTone, priorityTone, targetName } from './record';
+import { AuditRecord, isUrgent, outcomeTone, priorityTone, targetName, whoActed } from './record';
 
 const tries = 10; // frames that a row may take to be drawn
 const ahead = 30; // rows from the end at which the next page is asked for
@@ -45,6 +45,7 @@ export class RecordGrid {
   protected readonly priorityTone = priorityTone;
   protected readonly urgent = isUrgent;
   protected readonly called = targetName;
+  protected readonly who = whoActed;
   protected readonly trackSequence = (_: number, record: AuditRecord): number => record.sequence;
 
   constructor() {

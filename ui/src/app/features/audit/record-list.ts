@@ -5,7 +5,7 @@ import { Badge } from '@core/page/badge';
 import { Time } from '@core/time/time';
 
 import { DiffView } from './diff-view';
-import { AuditRecord, isUrgent, outcomeTone, targetName } from './record';
+import { AuditRecord, isUrgent, outcomeTone, targetName, whoActed } from './record';
 
 /** Records one below the other along a line, optionally with what they changed. */
 @Component({
@@ -22,7 +22,7 @@ import { AuditRecord, isUrgent, outcomeTone, targetName } from './record';
             @if (urgent(record.priority)) { <span class="small-text soft">{{ record.priority }}</span> }
           </p>
           <p class="small-text soft">
-            <nb-time [at]="record.time" /> · {{ record.actor.name }}
+            <nb-time [at]="record.time" /> · {{ who(record) }}
             @if (record.target; as target) { · {{ target.kind }} {{ called(record) }} }
             @if (record.address) { · <span class="mono">{{ record.address }}</span> }
           </p>
@@ -85,4 +85,5 @@ export class RecordList {
   protected readonly tone = outcomeTone;
   protected readonly urgent = isUrgent;
   protected readonly called = targetName;
+  protected readonly who = whoActed;
 }

@@ -10,7 +10,8 @@ export interface AuditRecord {
   priority: string;
   outcome: string;
   actor: { id: string; name: string; kind: string };
-  on_behalf_of?: { id: string; name: string } | null;
+  /** For whom the actor acted; a claim is what nothing proves. */
+  on_behalf_of?: { id: string; name: string; kind: string; claimed: boolean } | null;
   target: { kind: string; id: string; name?: string } | null;
   target_name?: string;
   address: string;
@@ -164,6 +165,14 @@ export function priorityTone(priority: string): Tone {
 /** Whether a priority stands out from what happens every day. */
 export function isUrgent(priority: string): boolean {
   return priorityTone(priority) !== 'plain';
+}
+
+/** Who acted, and for whom, in a few words. */
+export function whoActed(record: AuditRecord): string {
+  const other = record.on_behalf_of;
+  if (!other) return record.actor.name;
+  const actor = record.actor.name;
+  return other.claimed ? $localize`${actor} for ${other.name} (claimed)` : $localize`${actor} for ${other.name}`;
 }
 
 /** How the target of a record is called. */
