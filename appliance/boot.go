@@ -12,6 +12,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	auditapi "nimbus/appliance/audit/api"
 	"nimbus/appliance/backup"
 	"nimbus/appliance/breakglass"
 	"nimbus/appliance/cmdb"
@@ -351,7 +352,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.Realtime = a.newRealtime(c, providers)
-	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log})
+	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log, Record: auditapi.Trail(c.Audit).Record})
 	c.Certificate = a.newCertificate(c)
 	if c.Doctor, err = a.newDoctor(c); err != nil {
 		return err

@@ -3,7 +3,9 @@ package appliance_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,6 +60,10 @@ func TestSCIMThroughTheDoor(t *testing.T) {
 			t.Errorf("token %q: %d %v", wrong, status, answer)
 		}
 	}
+	if status, _ := send(http.MethodPost, "/scim/v2/Users", `{"displayName": "Nobody"}`); status != http.StatusBadRequest {
+		t.Errorf("a person without a name: %d", status)
+	}
+	recordsOfDirectory(t, admin, token.ID)
 	admin.Do(http.MethodDelete, "/v1/scim-tokens/"+token.ID, nil, http.StatusNoContent, nil)
 	if status, _ := send(http.MethodGet, "/scim/v2/Users", ""); status != http.StatusUnauthorized {
 		t.Errorf("after the token was ended: %d", status)
@@ -94,4 +100,42 @@ func directory(t *testing.T, base, token string) func(method, path, body string)
 		}
 		return res.StatusCode, answer
 	}
+}
+
+// recordsOfDirectory looks that each call of the directory is recorded once, with
+// the token that made it, how it ended and no id of whom it was about.
+func recordsOfDirectory(t *testing.T, admin *appliancetest.Client, token string) {
+	t.Helper()
+	got := callsRecorded(t, admin, "actor="+token)
+	want := map[string]int{
+		"service_account SCIM: Entra ID success 201 POST /scim/v2/Users":  1,
+		"service_account SCIM: Entra ID success 201 POST /scim/v2/Groups": 1,
+		"service_account SCIM: Entra ID failure 400 POST /scim/v2/Users":  1,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("recorded: %v", got)
+	}
+}
+
+// callsRecorded counts the recorded calls that match, by who made them, how they
+// ended and where they went.
+func callsRecorded(t *testing.T, reader *appliancetest.Client, filter string) map[string]int {
+	t.Helper()
+	reader.Do(http.MethodPost, "/v1/audit/verify", nil, http.StatusOK, nil) // seals what was done
+	var found struct {
+		Items []struct {
+			Outcome string
+			Actor   struct{ Kind, Name string }
+			Details struct {
+				Status        int
+				Method, Route string
+			}
+		}
+	}
+	reader.Do(http.MethodGet, "/v1/audit/records?limit=200&event=api.request&"+filter, nil, http.StatusOK, &found)
+	counts := map[string]int{}
+	for _, r := range found.Items {
+		counts[fmt.Sprintf("%s %s %s %d %s %s", r.Actor.Kind, r.Actor.Name, r.Outcome, r.Details.Status, r.Details.Method, r.Details.Route)]++
+	}
+	return counts
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	auditapi "nimbus/appliance/audit/api"
 	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
@@ -51,7 +53,7 @@ func newBench(t *testing.T) *bench {
 	b.ctx = actor.With(t.Context(), b.ann)
 	must(t, d.AddTenant(t.Context(), b.ann.TenantID, history))
 	must(t, b.audit.Start(t.Context()))
-	g := New(Settings{Audit: b.audit, Events: b.events, Logger: log})
+	g := New(Settings{Audit: b.audit, Events: b.events, Logger: log, Record: auditapi.Trail(b.audit).Record})
 	must(t, g.Start(t.Context()))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Nobody") == "" {
@@ -264,6 +266,62 @@ func TestSubscription(t *testing.T) {
 	if m.Type != "complete" {
 		t.Errorf("it ended with %s", m.Type)
 	}
+}
+
+// TestWhatComesOverASocketIsRecorded: every operation once, with its fields, who
+// asked and how it ended, whatever becomes of it.
+func TestWhatComesOverASocketIsRecorded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.subscribe(follow)
+	for _, q := range []string{"query Me { viewer { name } }", "subscription { nonsense }", "{ auditRecord(sequence: 99999) { id } }"} {
+		c := b.subscribe(q)
+		for {
+			m, err := next(t.Context(), c)
+			if must(t, err); m.Type == "complete" {
+				break
+			}
+		}
+	}
+	refused := b.subscribe("subscription { " + repeat(600, "a%d: auditRecorded { lost } ") + "}")
+	_, err := next(t.Context(), refused)
+	must(t, err)
+	b.denied.Store(true)
+	secret := b.subscribe("subscription Spy { auditRecorded { lost } }")
+	_, err = next(t.Context(), secret)
+	must(t, err)
+	b.denied.Store(false)
+	want := map[string]int{
+		"success 200 subscription auditRecorded": 1, "success 200 query Me viewer": 1, "failure 400 subscription nonsense": 1,
+		"failure 404 query auditRecord": 1, "failure 400 <nil>": 1, "denied 403 subscription Spy auditRecorded": 1,
+	}
+	got := map[string]int{}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && len(got) < len(want); time.Sleep(20 * time.Millisecond) {
+		got = b.calls()
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("recorded: %v", got)
+	}
+}
+
+// calls counts the recorded calls of Ann by how they ended and what they asked.
+func (b *bench) calls() map[string]int {
+	b.t.Helper()
+	all, err := b.audit.List(b.ctx, audit.Filter{Category: "api", Actor: b.ann.ID.String(), Limit: 200})
+	must(b.t, err)
+	counts := map[string]int{}
+	for _, r := range all {
+		var d struct {
+			Status           int
+			Route, Operation any
+		}
+		must(b.t, json.Unmarshal(r.Details, &d))
+		if d.Route != "/graphql" {
+			b.t.Errorf("%+v", d)
+		}
+		counts[fmt.Sprintf("%s %d %v", r.Outcome, d.Status, d.Operation)]++
+	}
+	return counts
 }
 
 func TestSubscriptionEndsWithItsSession(t *testing.T) {

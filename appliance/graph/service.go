@@ -34,6 +34,8 @@ type Settings struct {
 	Audit  *audit.Service
 	Events *event.Bus
 	Logger *slog.Logger
+	// Record records a call in the trail.
+	Record func(ctx context.Context, c web.Call) error
 }
 
 // Service serves /graphql. The request's context carries the actor.
@@ -64,6 +66,7 @@ func New(s Settings) *Service {
 	g.server.SetErrorPresenter(g.present)
 	g.server.SetRecoverFunc(g.recover)
 	g.server.Use(bounded{})
+	g.server.Use(recorder{s.Record})
 	g.server.Use(extension.Introspection{})
 	g.server.Use(extension.FixedComplexityLimit(maxCost))
 	return g
@@ -105,8 +108,10 @@ func (g *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Kind is how a request is recorded: always, and none is refused while the
 // trail takes no records, because queries only read.
 func Kind(*http.Request) web.Kind {
-	return web.Kind{Route: "/graphql", Always: true, Reads: true}
+	return web.Kind{Route: route, Always: true, Reads: true}
 }
+
+const route = "/graphql"
 
 // operation says what a query asks for: its type, its name and its fields at
 // the top, never an argument or a variable.
@@ -157,7 +162,7 @@ func (g *Service) post(w http.ResponseWriter, r *http.Request) {
 // socket serves a WebSocket until it or its session ends. One that another
 // site opens is refused by the handshake, which compares Origin with Host.
 func (g *Service) socket(w http.ResponseWriter, r *http.Request, who actor.Actor) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(overSocket(r.Context()))
 	defer cancel()
 	c := &conn{who, cancel}
 	g.mu.Lock()

@@ -29,6 +29,9 @@ var status = map[fault.Kind]int{
 	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
+// Status is the HTTP status of a kind of fault; 0 of one that there is not.
+func Status(kind fault.Kind) int { return status[kind] }
+
 // Problem is the answer to a request that failed (RFC 9457).
 type Problem struct {
 	Type       string        `json:"type" doc:"Always about:blank; code tells the kind."`
