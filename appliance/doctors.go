@@ -46,7 +46,7 @@ func (a *Appliance) checks(c *Core, history []db.Migration) []doctor.Check {
 	} {
 		all = append(all, doctor.Part(p.name, doctor.Inside, p.absent, p.advice, func() func(context.Context) error { return a.running.ready(p.name) }))
 	}
-	return append(all, doctor.Checkpoints(c.Audit.Health), doctor.Verified(c.Audit.Health),
+	return append(all, doctor.Checkpoints(c.Audit.Health), doctor.Verified(c.Audit.Health), doctor.Pruning(c.Audit.Withheld),
 		doctor.Mail(c.Notification.Configured, c.Notification.Probe), doctor.Proxmox(c.clusters))
 }
 

@@ -40,7 +40,7 @@ func TestDoctorThroughTheDoor(t *testing.T) {
 		found[i.Check] = i
 	}
 	for _, check := range []string{"disk.data", "memory", "clock", "certificate", "port", "postgres", "schema", "backup", "temporal",
-		"workers", "valkey", "pulumi", "hsm", "audit.checkpoints", "audit.verified", "mail", "proxmox"} {
+		"workers", "valkey", "pulumi", "hsm", "audit.checkpoints", "audit.verified", "audit.pruning", "mail", "proxmox"} {
 		if found[check].Summary == "" {
 			t.Errorf("nothing is said about %s", check)
 		}

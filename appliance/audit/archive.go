@@ -56,6 +56,7 @@ type ArchiveStatus struct {
 	RanAt     *time.Time `json:"ran_at"`
 	FailedAt  *time.Time `json:"failed_at" doc:"Since when runs fail; null when the last one did what it should."`
 	Error     string     `json:"error"`
+	Waiting
 }
 
 // name is how the place is called in records.

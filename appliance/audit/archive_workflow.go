@@ -133,7 +133,7 @@ func (a archiveSteps) write(ctx context.Context, chain id.ID) error {
 
 func (a archiveSteps) prune(ctx context.Context, chain id.ID) error {
 	return a.unlessPurged(ctx, chain, func(ctx context.Context) error {
-		return errors.Join(a.pruneChain(ctx, chain), a.reread(ctx, chain))
+		return errors.Join(a.pruneChain(ctx, chain), a.noteWaiting(ctx, chain), a.reread(ctx, chain))
 	})
 }
 

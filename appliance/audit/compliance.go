@@ -133,6 +133,7 @@ type Kept struct {
 	RanAt         *time.Time  `json:"ran_at"`
 	FailingSince  *time.Time  `json:"failing_since"`
 	FailingReason string      `json:"failing_reason"`
+	Waiting
 }
 
 // OpenAnomalies counts open findings.
@@ -406,6 +407,7 @@ func (s *Service) kept(ctx context.Context) (k Kept, err error) {
 		return k, err
 	}
 	k.Archive, k.RanAt, k.FailingSince, k.FailingReason = archive.Kind, archive.RanAt, archive.FailedAt, archive.Error
+	k.Waiting = archive.Waiting
 	if k.Policy, err = s.store.retention(ctx); err != nil {
 		return k, err
 	}
@@ -417,12 +419,14 @@ func archiveWorks(k Kept) []Check {
 	if k.Archive == ArchiveNone && k.Segments == 0 {
 		return nil
 	}
-	check := Check{Check: "archive_works", OK: k.FailingSince == nil && k.Damaged == 0, Fix: "/audit-settings/archive",
+	check := Check{Check: "archive_works", OK: k.FailingSince == nil && k.Damaged == 0 && k.Records == 0, Fix: "/audit-settings/archive",
 		Detail: fmt.Sprintf("%d records are in the archive, %d of them there only; every segment was whole when it was last read back.", k.Archived, k.Pruned)}
 	if k.Damaged > 0 {
 		check.Detail = fmt.Sprintf("%d segments of the archive are damaged. Bring them back from a copy of it.", k.Damaged)
 	} else if k.FailingSince != nil {
 		check.Detail = "The archive fails since " + k.FailingSince.UTC().Format(time.RFC3339) + ". " + k.FailingReason
+	} else if k.Records > 0 {
+		check.Detail, check.Fix = k.Waiting.said(), "/audit-settings/sinks"
 	}
 	return []Check{check}
 }

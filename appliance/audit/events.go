@@ -18,6 +18,8 @@ var _ = Declare(
 	EventType{Code: "audit.publication.failed", Priority: Error, Description: "checkpoints cannot be published to a place; with the reason"},
 	EventType{Code: "audit.publication.recovered", Priority: Notice, Description: "checkpoints are published there again"},
 	EventType{Code: PrunedEvent, Priority: Warning, Description: "records whose retention was over were deleted; `details` has their ranges and the segment they are in"},
+	EventType{Code: "audit.pruning.waiting", Priority: Warning, Description: "records whose retention is over are not deleted before collectors have them; `details` says how many and which sinks are behind"},
+	EventType{Code: "audit.pruning.resumed", Priority: Notice, Description: "no collector keeps records from being deleted any more"},
 	EventType{Code: "audit.retention.updated", Priority: Warning, Description: "how long records are kept was changed; with before and after"},
 	EventType{Code: "audit.hold.created", Priority: Warning, Description: "records are held from here on, whatever their retention; with the reason"},
 	EventType{Code: "audit.hold.released", Priority: Warning, Description: "a legal hold ended; with the reason"},

@@ -41,12 +41,17 @@ func newLife(t testing.TB) (*chain, context.Context) {
 // take turns.
 func (c *chain) old(t testing.TB, n, days int, events ...string) {
 	t.Helper()
+	c.oldBy(t, actor.Actor{Kind: actor.User, ID: c.tenant, Name: "Ada Lovelace", TenantID: c.tenant}, n, days, events...)
+}
+
+func (c *chain) oldBy(t testing.TB, who actor.Actor, n, days int, events ...string) {
+	t.Helper()
 	if len(events) == 0 {
 		events = []string{"test.thing.done"}
 	}
 	lines := make([]line, n)
 	for i := range lines {
-		r, err := build(actor.Actor{Kind: actor.User, ID: c.tenant, Name: "Ada Lovelace", TenantID: c.tenant}, c.tenant,
+		r, err := build(who, c.tenant,
 			Entry{Event: events[i%len(events)], Target: Target{Kind: "thing", ID: fmt.Sprint(i % 7), Name: "Thing"}, Details: map[string]any{"n": i}}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -414,13 +419,14 @@ func TestPruningIsRefused(t *testing.T) {
 		"one of them sealed late": {same, "update audit_entry set sealed_at = now() where sequence = 15", "update audit_entry set sealed_at = now() - interval '400 days' where sequence = 15"},
 		"held": {same, "insert into audit_hold (id, name, reason, creator, from_sequence, to_sequence) values (gen_random_uuid(), 'x', 'x', 'x', 20, 20)",
 			"delete from audit_hold"},
-		"a changed record":  {same, "update audit_record set body = body || ' ' where id = " + of(15), "update audit_record set body = substr(body, 1, length(body) - 1) where id = " + of(15)},
-		"a changed tile":    {same, "update audit_tile set hashes = set_byte(hashes, 32 * 14, get_byte(hashes, 32 * 14) # 1) where number = 0", "update audit_tile set hashes = set_byte(hashes, 32 * 14, get_byte(hashes, 32 * 14) # 1) where number = 0"},
-		"no tile":           {same, "create table public.keep as table audit_tile; delete from audit_tile", "insert into audit_tile select * from public.keep; drop table public.keep"},
-		"a record missing":  {same, "create table public.keep as select * from audit_record where id = " + of(15) + "; delete from audit_record where id = " + of(15), "insert into audit_record select * from public.keep; drop table public.keep"},
-		"one that tells":    {same, "update audit_entry set event = '" + PrunedEvent + "' where sequence = 15", "update audit_entry set event = 'test.thing.done' where sequence = 15"},
-		"the chain's last":  {same, "create table public.keep as select * from audit_entry where sequence > 15; delete from audit_entry where sequence > 20", "insert into audit_entry select * from public.keep where sequence > 20; drop table public.keep"},
-		"two in one record": {record: told(func(d map[string]any) { d["ranges"] = []any{[]int64{10}, []int64{12, 13}} })},
+		"a collector is behind": {same, behindSink("Splunk", 19), "delete from audit_sink"},
+		"a changed record":      {same, "update audit_record set body = body || ' ' where id = " + of(15), "update audit_record set body = substr(body, 1, length(body) - 1) where id = " + of(15)},
+		"a changed tile":        {same, "update audit_tile set hashes = set_byte(hashes, 32 * 14, get_byte(hashes, 32 * 14) # 1) where number = 0", "update audit_tile set hashes = set_byte(hashes, 32 * 14, get_byte(hashes, 32 * 14) # 1) where number = 0"},
+		"no tile":               {same, "create table public.keep as table audit_tile; delete from audit_tile", "insert into audit_tile select * from public.keep; drop table public.keep"},
+		"a record missing":      {same, "create table public.keep as select * from audit_record where id = " + of(15) + "; delete from audit_record where id = " + of(15), "insert into audit_record select * from public.keep; drop table public.keep"},
+		"one that tells":        {same, "update audit_entry set event = '" + PrunedEvent + "' where sequence = 15", "update audit_entry set event = 'test.thing.done' where sequence = 15"},
+		"the chain's last":      {same, "create table public.keep as select * from audit_entry where sequence > 15; delete from audit_entry where sequence > 20", "insert into audit_entry select * from public.keep where sequence > 20; drop table public.keep"},
+		"two in one record":     {record: told(func(d map[string]any) { d["ranges"] = []any{[]int64{10}, []int64{12, 13}} })},
 	} {
 		if try.change != "" {
 			c.superuser(t, try.change)

@@ -265,7 +265,7 @@ func proof(ctx context.Context, s *Service, r *reporter) error {
 		{"Last signed", r.at(c.SignedAt)}, {"Last published", r.at(c.PublishedAt)}, {"Waiting to be published since", r.at(c.OldestUnpublished)},
 		{"Key", c.KeyKind}, {"Last verified", r.at(c.VerifiedAt)},
 		{"Kept", d.Retention.Policy.said()}, {"Archive", string(d.Retention.Archive)}, {"In the archive", number(d.Retention.Archived)},
-		{"In the archive only", number(d.Retention.Pruned)}, {"Legal holds", number(d.Retention.Holds)},
+		{"In the archive only", number(d.Retention.Pruned)}, {"Waiting for collectors before they are pruned", waitingText(d.Retention.Waiting)}, {"Legal holds", number(d.Retention.Holds)},
 	} {
 		if err := r.add(line[0], line[1], ""); err != nil {
 			return err

@@ -92,7 +92,7 @@ func (store) releaseHold(ctx context.Context, hold, by id.ID, name, why string) 
 
 // archive is the present target and how the last run went.
 func (store) archive(ctx context.Context) (ArchiveStatus, error) {
-	a := ArchiveStatus{ArchiveTarget: ArchiveTarget{Kind: ArchiveNone}}
+	a := ArchiveStatus{ArchiveTarget: ArchiveTarget{Kind: ArchiveNone}, Waiting: Waiting{For: []string{}}}
 	var settings []byte
 	err := db.Tx(ctx).QueryRow(ctx, `select id, kind, settings, secret from audit_archive_target where current`).Scan(&a.id, &a.Kind, &settings, &a.sealed)
 	if err == nil {
@@ -104,7 +104,8 @@ func (store) archive(ctx context.Context) (ArchiveStatus, error) {
 	if err != nil {
 		return a, err
 	}
-	err = db.Tx(ctx).QueryRow(ctx, `select ran_at, failed_at, error from audit_archive_state`).Scan(&a.RanAt, &a.FailedAt, &a.Error)
+	err = db.Tx(ctx).QueryRow(ctx, `select ran_at, failed_at, error, waiting, waits_for from audit_archive_state`).
+		Scan(&a.RanAt, &a.FailedAt, &a.Error, &a.Records, &a.For)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
@@ -130,6 +131,21 @@ func (store) archiveRan(ctx context.Context, problem string) error {
 	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_archive_state as a (ran_at, failed_at, error) values (now(), case when $1 <> '' then now() end, $1)
 		on conflict (only_row) do update set ran_at = now(), error = excluded.error,
 			failed_at = case when excluded.failed_at is not null then coalesce(a.failed_at, excluded.failed_at) end`, problem)
+	return err
+}
+
+// withheld is what would be pruned if every enabled sink had it. What was not
+// archived yet is not counted.
+func (store) withheld(ctx context.Context) (w Waiting, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `with edge as (select min(cursor) as cursor from audit_sink where enabled),
+		over as (select count(o) as records, max(o) as last from edge, audit_over(edge.cursor + 1, (select max(last) from audit_segment)) o)
+		select records, array(select name from audit_sink, over where enabled and cursor < over.last order by lower(name)) from over`).Scan(&w.Records, &w.For)
+	return w, err
+}
+
+func (store) setWaiting(ctx context.Context, w Waiting) error {
+	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_archive_state (ran_at, waiting, waits_for) values (now(), $1, $2)
+		on conflict (only_row) do update set waiting = excluded.waiting, waits_for = excluded.waits_for`, w.Records, w.For)
 	return err
 }
 

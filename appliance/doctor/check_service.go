@@ -167,6 +167,31 @@ func Verified(read func(context.Context) (audit.Health, error)) Check {
 	}}
 }
 
+// Pruning looks whether audit records that could go wait for a collector that
+// does not take them.
+func Pruning(read func(context.Context) (map[string]audit.Waiting, error)) Check {
+	return Check{"audit.pruning", Proof, func(ctx context.Context) Finding {
+		waiting, err := read(ctx)
+		if err != nil {
+			return unknown("What waits to be pruned cannot be read: " + fault.Message(err))
+		}
+		return pruningFinding(waiting)
+	}}
+}
+
+func pruningFinding(waiting map[string]audit.Waiting) Finding {
+	if len(waiting) == 0 {
+		return fine("No audit record that could be pruned waits for a collector.")
+	}
+	chains, records := map[string]int64{}, int64(0)
+	for chain, w := range waiting {
+		chains[chain] = w.Records
+		records += w.Records
+	}
+	return warn(fmt.Sprintf("%d audit records whose time is over stay in the database: a collector does not take them.", records),
+		"Bring the collector back, or pause or delete its sink under Audit settings, SIEM, in the tenants whose chains are named.").with("chains", chains)
+}
+
 func verifiedFinding(h audit.Health, now time.Time) Finding {
 	const verify = "Verify it under Audit, or run `nimbus audit verify`."
 	switch {

@@ -73,6 +73,8 @@ func TestFindings(t *testing.T) {
 		"refused":              {checkpointFinding(audit.Health{Checkpoint: ago(0), Places: 1, Refused: "403"}, now), Warning},
 		"not signed":           {checkpointFinding(audit.Health{Checkpoint: ago(0), Signer: audit.SignerState{State: "failing"}}, now), Failed},
 		"contradicted":         {checkpointFinding(audit.Health{Broken: []string{"provider"}}, now), Failed},
+		"nothing waits":        {pruningFinding(nil), OK},
+		"a dead collector":     {pruningFinding(map[string]audit.Waiting{"provider": {Records: 7, For: []string{"Splunk"}}}), Warning},
 		"verified":             {verifiedFinding(audit.Health{Verified: ago(time.Hour), Sound: true}, now), OK},
 		"verified long ago":    {verifiedFinding(audit.Health{Verified: ago(40 * 24 * time.Hour), Sound: true}, now), Warning},
 		"broken":               {verifiedFinding(audit.Health{Verified: ago(time.Hour)}, now), Failed},
