@@ -426,7 +426,7 @@ func archiveWorks(k Kept) []Check {
 	} else if k.FailingSince != nil {
 		check.Detail = "The archive fails since " + k.FailingSince.UTC().Format(time.RFC3339) + ". " + k.FailingReason
 	} else if k.Records > 0 {
-		check.Detail, check.Fix = k.Waiting.said(), "/audit-settings/sinks"
+		check.Detail, check.Fix = k.Waiting.said(), "/audit-settings/siem"
 	}
 	return []Check{check}
 }

@@ -83,7 +83,7 @@ export const routes = [
   ['GET', /^\/v1\/audit\/redaction$/, ({ scenario }) => [200, { rules: scenario.empty ? [] : rules, builtin }]],
   ['PUT', /^\/v1\/audit\/redaction$/, ({ body }) => [200, { rules: (rules = body.rules), builtin }]],
   ['POST', /^\/v1\/audit\/redaction\/test$/, ({ body }) => { try { return [200, { result: redacted(body) }]; } catch { return problem(422, 'invalid', 'A pattern is not a regular expression. Correct it.'); } }],
-  ['GET', /^\/v1\/audit\/archive\/target$/, ({ scenario }) => [200, scenario.empty ? { kind: 'none', has_secret: false, ran_at: null, failed_at: null, error: '' } : scenario.failing ? { ...target, failed_at: ago(1_700), error: 'The bucket answers 403 Forbidden when something is written.' } : target]],
+  ['GET', /^\/v1\/audit\/archive\/target$/, ({ scenario }) => [200, scenario.empty ? { kind: 'none', has_secret: false, ran_at: null, failed_at: null, error: '' } : scenario.failing ? { ...target, failed_at: ago(1_700), error: 'The bucket answers 403 Forbidden when something is written.', waiting: 48_213, waits_for: ['Splunk', 'rsyslog in the cellar'] } : target]],
   ['PUT', /^\/v1\/audit\/archive\/target$/, ({ body: { secret, ...body } }) => [200, (target = { ...body, has_secret: Boolean(secret) || target.has_secret })]],
   ['POST', /^\/v1\/audit\/archive\/target\/test$/, ({ scenario }) => scenario.failing ? problem(503, 'unavailable', 'The bucket answers 403 Forbidden when something is written. Give the key the right to put objects there.') : [204]],
   ['GET', /^\/v1\/audit\/archive\/segments$/, ({ scenario }) => page(scenario.empty ? [] : segments)],

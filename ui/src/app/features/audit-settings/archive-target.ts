@@ -1,5 +1,6 @@
 import { ChangeDetectionStrategy, Component, computed, effect, inject, signal, untracked } from '@angular/core';
 import { FormControl, FormGroup, ReactiveFormsModule, Validators } from '@angular/forms';
+import { RouterLink } from '@angular/router';
 
 import { Api } from '@core/api/api';
 import { remote } from '@core/api/remote';
@@ -18,7 +19,7 @@ import { ArchiveKind, ArchiveTarget, targetBody } from './archive';
 /** Chooses where copies of records go, and tries the place. */
 @Component({
   selector: 'nb-archive-target',
-  imports: [Choice, Field, FieldInput, Icon, ProblemNotice, ReactiveFormsModule, Time],
+  imports: [Choice, Field, FieldInput, Icon, ProblemNotice, ReactiveFormsModule, RouterLink, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './archive-target.html',
   styles: `

@@ -15,6 +15,9 @@ export interface ArchiveTarget {
   ran_at?: string | null;
   failed_at?: string | null;
   error?: string;
+  /** Records whose time is over and that are not deleted before the sinks that are behind have them. */
+  waiting?: number;
+  waits_for?: string[];
 }
 
 /** The kinds of places. */

@@ -14,6 +14,7 @@ interface Archive {
   kind: string;
   ran_at?: string | null;
   failed_at?: string | null;
+  waiting?: number;
 }
 
 /** How long records are kept, where their copies go, and what is held. */
@@ -65,6 +66,9 @@ interface Archive {
                     @if (target.ran_at) {
                       <span class="soft" i18n>last run <nb-time [at]="target.ran_at" [relative]="true" /></span>
                     }
+                  }
+                  @if (target.waiting) {
+                    <p class="small-text"><a routerLink="/audit-settings/archive" i18n>{{ target.waiting }} records wait for a collector</a></p>
                   }
                 </dd>
               </div>
