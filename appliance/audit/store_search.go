@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,8 +38,9 @@ func (st store) list(ctx context.Context, f Filter) ([]Sealed, error) {
 }
 
 // read returns sealed records, newest first. The links before them are asked
-// for on their own: behind row-level security a computed number is no key of an index.
-func (store) read(ctx context.Context, sequences []int64) ([]Sealed, error) {
+// for on their own: behind row-level security a computed number is no key of an
+// index. Those of pruned records are computed.
+func (st store) read(ctx context.Context, sequences []int64) ([]Sealed, error) {
 	before := make([]int64, len(sequences))
 	for i, n := range sequences {
 		before[i] = n - 1
@@ -50,6 +52,12 @@ func (store) read(ctx context.Context, sequences []int64) ([]Sealed, error) {
 	if _, err := pgx.ForEachRow(rows, []any{&n, &link}, func() error { links[n] = bytes.Clone(link); return nil }); err != nil {
 		return nil, err
 	}
+	before = slices.DeleteFunc(before, func(n int64) bool { return n == 0 || links[n] != nil })
+	pruned, err := st.prunedLinks(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(links, pruned)
 	rows, _ = db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, e.link, e.sealed_at, r.body
 		from audit_entry e join audit_record r on r.id = e.record_id where e.sequence = any($1) order by e.sequence desc`, sequences)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Sealed, err error) {

@@ -38,8 +38,8 @@ func (st store) sample(ctx context.Context, f Filter, most int) ([]sampled, erro
 }
 
 // timeline counts in buckets. A stretch of the chain is as long as its
-// sequence numbers say, so all records of a bucket are counted by its two
-// ends; those with an outcome or a priority, and those of a filter, are read.
+// sequence numbers say, less what was pruned of it, so all records of a bucket
+// are counted by its two ends; those with an outcome or a priority, and those of a filter, are read.
 func (st store) timeline(ctx context.Context, f Filter, edges []time.Time) (Timeline, error) {
 	bounds, err := st.bounds(ctx, edges)
 	if err != nil {
@@ -56,8 +56,12 @@ func (st store) timeline(ctx context.Context, f Filter, edges []time.Time) (Time
 	}
 	parts := []Filter{f}
 	if f.all() {
+		gone, err := st.goneBefore(ctx, bounds)
+		if err != nil {
+			return t, err
+		}
 		for i := range t.Buckets {
-			t.Buckets[i].Count = bounds[i+1] - bounds[i]
+			t.Buckets[i].Count = bounds[i+1] - bounds[i] - (gone[i+1] - gone[i])
 		}
 		denied, failed, critical := f, f, f
 		denied.Outcome, failed.Outcome, critical.Priority = Denied, Failure, Critical

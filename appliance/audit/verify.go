@@ -108,6 +108,7 @@ type stretch struct {
 	bytes       []byte // of all columns
 	rows        []chainRow
 	tiles       map[chunk][]byte
+	thinned     map[int64]thinned // and the one after the last
 	checkpoints []Checkpoint
 	done        chan error
 }
@@ -204,6 +205,9 @@ func (v *verifier) load(ctx context.Context, st *stretch) (err error) {
 		return err
 	}
 	if st.tiles, err = v.store.tilesEnding(ctx, st.first, st.last); err != nil {
+		return err
+	}
+	if st.thinned, err = v.store.thinnedTiles(ctx, tileOf(st.first), st.last/tileWidth); err != nil {
 		return err
 	}
 	after := st.first - 1

@@ -30,6 +30,7 @@ type Walk struct {
 
 	Breaks  []Break        `json:"breaks"`
 	Pruning ledger.Pruning `json:"pruning"`
+	Thin    int64          `json:"thin"`  // pruned records since the last full tile
 	Holes   []hole         `json:"holes"` // tiles that are not stored
 
 	Heads      int64 `json:"heads"` // checkpoints that were compared
@@ -184,6 +185,7 @@ func (v *verifier) gone(st *stretch, last int64, checkpoints *[]Checkpoint) {
 			v.Lost, v.Unsure = true, true
 		}
 		v.Pruning.Miss(n, n)
+		v.Thin++
 		v.link = ledger.Link(v.link, n, leaf)
 		v.Last = n
 		v.grow(st, leaf)
@@ -205,6 +207,9 @@ func (v *verifier) grow(st *stretch, leaf Hash) {
 		v.Tiles[level] = append(v.Tiles[level], node[:]...)
 		if len(v.Tiles[level]) < ledger.TileWidth*len(node) {
 			return
+		}
+		if level == 0 {
+			v.thinAgain(st, int64(v.tree.Size()/ledger.TileWidth)-1)
 		}
 		full := v.Tiles[level]
 		width := uint64(ledger.TileWidth) << (8 * level)
