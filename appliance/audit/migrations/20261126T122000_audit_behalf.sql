@@ -45,19 +45,19 @@ comment on table audit_thinned is 'append-only: tiles of which records were prun
 do $upgrade$
 declare
   t record;
-  before bytea;
-  link bytea := sha256(convert_to(E'nimbus audit chain v2\n' || 'provider', 'UTF8'));
+  ahead bytea;
+  head bytea := sha256(convert_to(E'nimbus audit chain v2\n' || 'provider', 'UTF8'));
 begin
   if not exists (select from audit_pruning) then
     return;
   end if;
   for t in select number, hashes from audit_tile where level = 0 order by number loop
-    before := link;
+    ahead := head;
     for n in 0..255 loop
-      link := sha256('\x02'::bytea || link || int8send(t.number * 256 + n + 1) || substr(t.hashes, 32 * n + 1, 32));
+      head := sha256('\x02'::bytea || head || int8send(t.number * 256 + n + 1) || substr(t.hashes, 32 * n + 1, 32));
     end loop;
     insert into audit_thinned (number, gone, link_before, link_after)
-      select t.number, 256 - count(*), case when t.number > 0 then before end, link from audit_entry
+      select t.number, 256 - count(*), case when t.number > 0 then ahead end, head from audit_entry
       where sequence > t.number * 256 and sequence <= t.number * 256 + 256 having count(*) < 256;
   end loop;
 end $upgrade$;
@@ -160,19 +160,19 @@ comment on table audit_thinned is 'append-only: tiles of which records were prun
 do $upgrade$
 declare
   t record;
-  before bytea;
-  link bytea := sha256(convert_to(E'nimbus audit chain v2\n' || '{{tenant}}', 'UTF8'));
+  ahead bytea;
+  head bytea := sha256(convert_to(E'nimbus audit chain v2\n' || '{{tenant}}', 'UTF8'));
 begin
   if not exists (select from audit_pruning) then
     return;
   end if;
   for t in select number, hashes from audit_tile where level = 0 order by number loop
-    before := link;
+    ahead := head;
     for n in 0..255 loop
-      link := sha256('\x02'::bytea || link || int8send(t.number * 256 + n + 1) || substr(t.hashes, 32 * n + 1, 32));
+      head := sha256('\x02'::bytea || head || int8send(t.number * 256 + n + 1) || substr(t.hashes, 32 * n + 1, 32));
     end loop;
     insert into audit_thinned (number, gone, link_before, link_after)
-      select t.number, 256 - count(*), case when t.number > 0 then before end, link from audit_entry
+      select t.number, 256 - count(*), case when t.number > 0 then ahead end, head from audit_entry
       where sequence > t.number * 256 and sequence <= t.number * 256 + 256 having count(*) < 256;
   end loop;
 end $upgrade$;
