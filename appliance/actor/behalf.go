@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"os"
 
 	"nimbus/appliance/id"
@@ -37,6 +38,14 @@ func (a Actor) Principal() Principal {
 func (a Actor) Through(part string) Actor {
 	if a.Kind != System || a.OnBehalfOf != (Principal{}) {
 		a.Agent = Agent{Kind: System, Name: part}
+	}
+	return a
+}
+
+// By is the actor while whatever acts in the context acts in its name.
+func (a Actor) By(ctx context.Context) Actor {
+	if now, ok := From(ctx); ok {
+		a.Agent = now.Agent
 	}
 	return a
 }

@@ -27,6 +27,10 @@ func TestRecorded(t *testing.T) {
 	if r.Session != ann.Session || r.RequestID != "r" || r.BreakGlass != ann.BreakGlass {
 		t.Errorf("what it came from is lost: %+v", r)
 	}
+	bob := actor.Actor{Kind: actor.User, Name: "Bob"}.By(actor.With(t.Context(), through)).Recorded()
+	if bob.Name != "DeployWorkflow" || bob.OnBehalfOf.Name != "Bob" {
+		t.Errorf("what acts for Ann acts for Bob now: %+v", bob)
+	}
 	part := actor.Actor{Kind: actor.System, Name: "collector"}
 	if r := part.Through("CollectWorkflow").Recorded(); r.Name != "collector" || r.OnBehalfOf != (actor.Principal{}) {
 		t.Errorf("a part acts for nobody: %+v", r)

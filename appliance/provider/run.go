@@ -33,7 +33,7 @@ func (s *Service) RunTask(ctx context.Context, tenant, task id.ID, alive func())
 	if err != nil {
 		return err
 	}
-	ctx = actor.With(ctx, j.actor)
+	ctx = actor.With(ctx, j.actor.By(ctx))
 	_, p, err := s.connect(ctx, tenant, j.ConnectionID)
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) {
 		return s.finish(ctx, j, false, fault.Message(err))
