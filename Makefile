@@ -137,16 +137,17 @@ deb-arm64:
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/licenses/gen -sbom $(DEB:.deb=.cdx.json) -version $(DEB_VERSION)
 	SBOM=$(DEB:.deb=.cdx.json) BINARY=build/arm64/nimbus VERIFY=build/arm64/nimbus-verify SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) packaging/deb/build arm64 $(DEB_VERSION) $(DEB)
 
-PACKAGE_TOOLS := shellcheck:shellcheck lintian:lintian debootstrap:debootstrap xz-utils:xz
+PACKAGE_TOOLS := shellcheck:shellcheck lintian:lintian debootstrap:debootstrap systemd-container:systemd-nspawn xz-utils:xz
 
 .PHONY: install-test
-install-test: build ## install, upgrade, remove and purge the package in a small Debian, with a deployment
+install-test: build ## install, upgrade, remove and purge the package in a small Debian, without systemd and booted by it
 	@$(MAKE) --no-print-directory tools PACKAGES="$(PACKAGE_TOOLS)"
 	shellcheck packaging/version packaging/deb/build packaging/deb/p[or]* packaging/test/root packaging/test/install packaging/test/reproduce packaging/image/build packaging/image/files/usr/local/lib/nimbus-console packaging/lxc/nimbus-lxc
 	@$(MAKE) --no-print-directory deb-native XZ_LEVEL=0 DEB=build/test/nimbus.deb
 	lintian --fail-on error,warning build/test/nimbus.deb
 	$(SUDO) packaging/test/root
 	$(SUDO) packaging/test/install build/test/nimbus.deb
+	$(SUDO) packaging/test/install build/test/nimbus.deb systemd
 
 .PHONY: reproduce-test
 reproduce-test: deb ## build the package a second time elsewhere and compare the bytes

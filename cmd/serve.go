@@ -71,7 +71,7 @@ func serve(ctx context.Context, out io.Writer, manager *systemd.Manager, a *appl
 	}
 	enough()
 	manager.Ready(statusOf(a, s))
-	go manager.Watch(ctx, func(ctx context.Context) (string, error) { return statusOf(a, s), a.Alive(ctx) })
+	go manager.Watch(ctx, func() string { return statusOf(a, s) }, a.Alive)
 	<-ctx.Done()
 	if err := context.Cause(ctx); errors.Is(err, errRestored) {
 		return err

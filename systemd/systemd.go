@@ -89,9 +89,10 @@ func (m *Manager) extend(ctx context.Context, phase func() string, every, longes
 	return func() { cancel(); <-done }
 }
 
-// Watch tells the status that check returns, and feeds the watchdog as long as check
-// returns no error, until ctx ends. A service that is not fed is restarted.
-func (m *Manager) Watch(ctx context.Context, check func(context.Context) (status string, err error)) {
+// Watch tells the status whenever it changes, and feeds the watchdog as long as alive
+// returns no error, until ctx ends. A service that is not fed is restarted; the status
+// then says why.
+func (m *Manager) Watch(ctx context.Context, status func() string, alive func(context.Context) error) {
 	if m == nil {
 		return
 	}
@@ -99,15 +100,23 @@ func (m *Manager) Watch(ctx context.Context, check func(context.Context) (status
 	if m.watchdog > 0 {
 		every = m.watchdog / 4
 	}
-	for more := true; more; more = sleep(ctx, every) {
-		status, err := check(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			m.Status(err.Error())
-		default:
-			m.send("WATCHDOG=1", statusLine(status))
+	var asked time.Time
+	var told string
+	var fault error
+	for more := true; more; more = sleep(ctx, min(every, time.Second)) {
+		if time.Since(asked) >= every {
+			asked = time.Now()
+			if fault = alive(ctx); fault == nil && ctx.Err() == nil {
+				m.send("WATCHDOG=1")
+			}
+		}
+		now := status()
+		if fault != nil {
+			now = fault.Error()
+		}
+		if now != told && ctx.Err() == nil {
+			m.Status(now)
+			told = now
 		}
 	}
 }

@@ -94,33 +94,50 @@ func TestChildrenInheritNothing(t *testing.T) {
 	}
 }
 
-// TestWatchdogStarvesWhenNotAlive: the dog is fed while the check succeeds, and
-// not once when it fails; then the status says why.
+// TestWatchdogStarvesWhenNotAlive: the dog is fed while the check succeeds, and not once when
+// it fails; then the status says why. A new status is told at once, the same one not again.
 func TestWatchdogStarvesWhenNotAlive(t *testing.T) {
 	conn := listen(t, 80*time.Millisecond)
 	m := FromEnvironment()
 	ctx, cancel := context.WithCancel(context.Background())
-	asked := 0
+	var status atomic.Pointer[string]
+	tell := func(s string) { status.Store(&s) }
+	var dead atomic.Bool
+	tell("Waiting")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		m.Watch(ctx, func(context.Context) (string, error) {
-			if asked++; asked > 2 {
-				return "", errors.New("postgres: no answer")
+		m.Watch(ctx, func() string { return *status.Load() }, func(context.Context) error {
+			if dead.Load() {
+				return errors.New("postgres: no answer")
 			}
-			return "Serving", nil
+			return nil
 		})
 	}()
-	for range 2 {
-		if got := next(t, conn); got != "WATCHDOG=1\nSTATUS=Serving" {
-			t.Errorf("alive: got %q", got)
+	expect := func(want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if got := next(t, conn); got != w {
+				t.Fatalf("got %q, want %q", got, w)
+			}
 		}
 	}
-	for range 3 {
-		if got := next(t, conn); got != "STATUS=postgres: no answer" {
-			t.Errorf("not alive: got %q", got)
+	expect("WATCHDOG=1", "STATUS=Waiting", "WATCHDOG=1", "WATCHDOG=1")
+	tell("Serving")
+	for got := ""; got != "STATUS=Serving"; {
+		if got = next(t, conn); got != "WATCHDOG=1" && got != "STATUS=Serving" {
+			t.Fatalf("got %q", got)
 		}
 	}
+	dead.Store(true)
+	for got := ""; got != "STATUS=postgres: no answer"; {
+		if got = next(t, conn); got != "WATCHDOG=1" && got != "STATUS=postgres: no answer" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	expect("") // starved
+	dead.Store(false)
+	expect("WATCHDOG=1", "STATUS=Serving")
 	cancel()
 	<-done
 }
@@ -139,7 +156,7 @@ func TestWithoutManagerNothingHappens(t *testing.T) {
 	m := FromEnvironment()
 	m.Ready("x")
 	m.Extend(context.Background(), func() string { return "x" })()
-	m.Watch(context.Background(), func(context.Context) (string, error) { t.Error("asked"); return "", nil })
+	m.Watch(context.Background(), func() string { return "x" }, func(context.Context) error { t.Error("asked"); return nil })
 	m.Stopping()
 }
 
