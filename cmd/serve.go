@@ -37,9 +37,12 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			for {
+				opened := manager.Extend(c.Context(), func() string { return "opening the data directory" })
 				err := withSetup(c.Context(), cfg, c.OutOrStdout(), func(ctx context.Context, a *appliance.Appliance, s *firstrun.Setup) error {
+					opened()
 					return serve(ctx, c.OutOrStdout(), manager, a, s)
 				})
+				opened()
 				if !errors.Is(err, errRestored) {
 					return err
 				}

@@ -60,7 +60,8 @@ const (
 // Extend tells the phase of a start and asks for more time, again and again until the
 // returned function is called. There is no limit to a start that comes along: a database
 // can take long to be brought up to date, and a slow machine for everything. Two hours in
-// one phase are a start that hangs; then no more time is asked for.
+// one phase are a start that hangs; then no more time is asked for. The watchdog is fed
+// too: after a restore from the wizard the same process starts once more.
 func (m *Manager) Extend(ctx context.Context, phase func() string) (stop func()) {
 	return m.extend(ctx, phase, extension/4, longestPhase)
 }
@@ -82,7 +83,7 @@ func (m *Manager) extend(ctx context.Context, phase func() string, every, longes
 			}
 			if now.Sub(told) >= every && now.Sub(since) < longest {
 				told = now
-				m.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()), statusLine("Starting: "+last))
+				m.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()), "WATCHDOG=1", statusLine("Starting: "+last))
 			}
 		}
 	}()

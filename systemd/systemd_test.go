@@ -65,7 +65,7 @@ func TestStartThatComesAlongIsGivenTime(t *testing.T) {
 	defer stop()
 	for _, p := range []string{"one", "two", "three", "four"} {
 		enter(p)
-		want := "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=Starting: " + p
+		want := "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1\nSTATUS=Starting: " + p
 		for next(t, conn) != want {
 		}
 		for end := time.Now().Add(longest / 2); time.Now().Before(end); {

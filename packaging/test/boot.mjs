@@ -179,6 +179,9 @@ async function firstRun(machine) {
   await machine.seen(/Address\s+(https:\/\/10\.0\.2\.15:8443)/);
   const shown = await machine.seen(/Fingerprint\s+((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/);
   assert.equal(await machine.fingerprint(), shown, 'the certificate of the port');
+  await machine.run('/usr/bin/systemctl', 'is-system-running', '--wait');
+  const below = machine.console().split('Setup token').at(-1).split('\n').length;
+  assert.ok(below < 15, `the token has left the screen, ${below} lines came after it`);
   machine.drive('setup', token);
   machine.drive('ready');
   step('set up through the wizard');
