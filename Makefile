@@ -130,7 +130,7 @@ deb-native:
 
 .PHONY: deb-arm64
 deb-arm64:
-	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo "The arm64 package needs a cross compiler: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; exit 1; }
+	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo "The arm64 package needs a cross compiler: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross" >&2; exit 1; }
 	go run ./embedded/postgres/bundle/fetch -arch arm64
 	GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc go build -ldflags '$(LDFLAGS)' -o build/arm64/nimbus ./cmd/nimbus
 	GOARCH=arm64 CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o build/arm64/nimbus-verify ./cmd/nimbus-verify
@@ -142,12 +142,21 @@ PACKAGE_TOOLS := shellcheck:shellcheck lintian:lintian debootstrap:debootstrap s
 .PHONY: install-test
 install-test: build ## install, upgrade, remove and purge the package in a small Debian, without systemd and booted by it
 	@$(MAKE) --no-print-directory tools PACKAGES="$(PACKAGE_TOOLS)"
-	shellcheck packaging/version packaging/deb/build packaging/deb/p[or]* packaging/test/root packaging/test/install packaging/test/reproduce packaging/image/build packaging/image/files/usr/local/lib/nimbus-console packaging/lxc/nimbus-lxc
+	shellcheck packaging/version packaging/deb/build packaging/deb/p[or]* packaging/test/root packaging/test/install packaging/test/arm64 packaging/test/reproduce packaging/image/build packaging/image/files/usr/local/lib/nimbus-console packaging/lxc/nimbus-lxc
 	@$(MAKE) --no-print-directory deb-native XZ_LEVEL=0 DEB=build/test/nimbus.deb
 	lintian --fail-on error,warning build/test/nimbus.deb
 	$(SUDO) packaging/test/root
 	$(SUDO) packaging/test/install build/test/nimbus.deb
 	$(SUDO) packaging/test/install build/test/nimbus.deb systemd
+
+ARM64_TOOLS := gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc libc6-dev-arm64-cross:/usr/aarch64-linux-gnu/include/stdlib.h qemu-user:qemu-aarch64 lintian:lintian zstd:zstd
+
+.PHONY: arm64-test
+arm64-test: ## cross-compile the package for arm64, look into it, and run its programs in emulation
+	@$(MAKE) --no-print-directory tools PACKAGES="$(ARM64_TOOLS)"
+	@$(MAKE) --no-print-directory deb DEB_ARCH=arm64
+	lintian --fail-on error,warning build/nimbus_$(DEB_VERSION)_arm64.deb
+	packaging/test/arm64 build/nimbus_$(DEB_VERSION)_arm64.deb '$(VERSION)'
 
 .PHONY: reproduce-test
 reproduce-test: deb ## build the package a second time elsewhere and compare the bytes
