@@ -67,9 +67,6 @@ func printHealth(c *cobra.Command, h appliance.Health, output string) error {
 	case "table":
 		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "Nimbus %s\t%s\tsince %s\n", h.Version, h.Status, h.StartedAt.Local().Format(time.DateTime))
-		if h.Phase != "" {
-			fmt.Fprintf(w, "  phase\t\t%s\n", h.Phase)
-		}
 		for _, p := range h.Components {
 			fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Status, p.Message)
 		}
@@ -78,6 +75,9 @@ func printHealth(c *cobra.Command, h appliance.Health, output string) error {
 		}
 	default:
 		return fault.New(fault.Invalid, "-o is table or json, not %q.", output)
+	}
+	if h.Phase != "" {
+		return fault.New(fault.Unavailable, "Nobody can sign in yet: %s.", h.Phase)
 	}
 	if h.Status != "ok" {
 		return errNotOK
