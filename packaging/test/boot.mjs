@@ -226,8 +226,9 @@ try {
   step('a machine deployed under the hardened service');
   await powerCut(machine);
 } catch (error) {
-  if (machine) console.error(machine.console().slice(-4000));
-  throw error;
+  if (machine) console.error(machine.console().slice(-2000));
+  console.error(error.stack);
+  process.exitCode = 1;
 } finally {
   if (machine?.runs) await machine.kill();
   if (!process.env.NIMBUS_KEEP) rmSync(dir, { recursive: true, force: true });

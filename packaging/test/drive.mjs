@@ -118,14 +118,21 @@ async function begin(name) {
   const stack = await deployer.do('POST', '/v1/stacks', { name, connection_id: connections[0].id, program: program(name), config: {} }, 201);
   const { id } = await deployer.do('POST', '/v1/deployments', { stack_id: stack.id, operation: 'up', refresh: false }, 202);
   const waiting = await reached(deployer, id, 'awaiting_approval');
+  const approved = (await happened(deployer, id, 0)).at(-1)?.seq ?? 0; // the preview tells of the machine, too
   await approver.do('POST', `/v1/deployments/${id}/approve`, { digest: waiting.plan.digest }, 200);
-  return [deployer, id];
+  return [deployer, id, approved];
+}
+
+/** What happened in a deployment after that number. */
+async function happened(person, id, after) {
+  const { items } = await person.do('GET', `/v1/deployments/${id}/events?limit=1000&after=${after}`, undefined, 200);
+  return items;
 }
 
 /** Waits until the engine is at the machine itself, and not done with it. */
-async function making(person, id) {
+async function making(person, id, approved) {
   await until('the machine is being made', async (seen) => {
-    const { items } = await person.do('GET', `/v1/deployments/${id}/events?limit=1000`, undefined, 200);
+    const items = await happened(person, id, approved);
     seen(JSON.stringify(items.at(-1)));
     return items.some((e) => e.kind === 'resource' && e.op === 'create' && e.type.endsWith(':VmLegacy'));
   });
@@ -191,8 +198,8 @@ const verbs = {
     }),
   setup: () => setUp(argument),
   begin: async () => {
-    const [deployer, id] = await begin(argument);
-    await making(deployer, id);
+    const [deployer, id, approved] = await begin(argument);
+    await making(deployer, id, approved);
     console.log(id);
   },
   await: async () => reached(await Person.signIn('dora@example.com'), argument, 'succeeded'),
