@@ -123,7 +123,7 @@ func (s *Service) headOf(ctx context.Context, tenant id.ID) (h head, err error) 
 	if fault.Is(err, fault.Conflict) {
 		reason = fault.Message(err)
 	}
-	if (err == nil || reason != "") && s.signing.contradict(chain, reason) && reason != "" {
+	if (err == nil || reason != "") && s.signing.contradict(tenant, reason) && reason != "" {
 		s.refused(ctx, tenant, reason)
 	}
 	return h, err

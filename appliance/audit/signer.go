@@ -16,6 +16,7 @@ import (
 	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 // KeyLabel is how the key that signs checkpoints is called in a token.
@@ -103,7 +104,8 @@ type SignerState struct {
 type signing struct {
 	mu        sync.Mutex
 	state     SignerState
-	broken    map[string]string // chain name → what is wrong
+	tried     time.Time         // when it was found out last
+	broken    map[string]broken // by the chain's name
 	known     map[string]bool   // fingerprints that are stored
 	appliance string
 }
@@ -112,6 +114,7 @@ type signing struct {
 func (g *signing) outcome(kind string, err error) (changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.tried = time.Now()
 	next := SignerState{Kind: kind, State: "ready"}
 	if err != nil {
 		next.State, next.Reason = "failing", fault.Message(err)
@@ -129,18 +132,29 @@ func (g *signing) outcome(kind string, err error) (changed bool) {
 	return changed
 }
 
+// broken is a chain that contradicts what was signed.
+type broken struct {
+	tenant id.ID
+	reason string
+}
+
+// tryAgain is how long a node leaves alone what failed.
+const tryAgain = time.Minute
+
 // contradict notes what is wrong with a chain, or that nothing is.
-func (g *signing) contradict(chain, reason string) (changed bool) {
+func (g *signing) contradict(tenant id.ID, reason string) (changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.broken == nil {
-		g.broken = map[string]string{}
+		g.broken = map[string]broken{}
 	}
+	chain := chainName(tenant)
 	_, was := g.broken[chain]
 	if reason == "" {
 		delete(g.broken, chain)
 		return was
 	}
-	g.broken[chain] = reason
+	g.tried = time.Now()
+	g.broken[chain] = broken{tenant, reason}
 	return !was
 }
