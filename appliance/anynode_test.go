@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,7 @@ func TestAnyNodeMayDie(t *testing.T) {
 	if status, _ := n.all[2].Client(t).Try(http.MethodGet, "/v1/stacks", nil); status != http.StatusServiceUnavailable {
 		t.Errorf("a worker answers programs with %d", status)
 	}
+	n.shares()
 	admin := s.SignIn(t, "ada@example.com", s.Tenant)
 	s.takesAway(admin, "nora@example.com", n.all[:2])
 	var token struct{ Token string }
@@ -108,11 +110,49 @@ func TestAnyNodeMayDie(t *testing.T) {
 	close(l.stop)
 	l.group.Wait()
 	s.Appliance = n.all[0].Appliance
+	n.wantShared(0)
+	for i := range 2 {
+		n.all[i].SignIn(t, "ada@example.com", s.Tenant).Do(http.MethodPost, "/v1/audit/checkpoints", nil, http.StatusOK, nil)
+	}
 	n.counted(l.acknowledged)
 	s.verifyChain()
 	s.takesAway(s.SignIn(t, "ada@example.com", s.Tenant), "noah@example.com", n.all[:2])
 	t.Logf("%d nodes killed, %d acknowledged writes are there, the page connected %d times, at the latest %v after a death",
 		4*rounds, len(l.acknowledged), p.joined, p.longest)
+}
+
+// shares changes name and certificate at one web node, and finds both at the other,
+// also after it was started again: it is killed later on.
+func (n *nodes) shares() {
+	n.t.Helper()
+	root := n.all[0].SignIn(n.t, "ada@example.com", n.all[0].Root)
+	cert, key := newAuthority(n.t).give("port", "nimbus.example.com")
+	text := func(path string) string {
+		raw, err := os.ReadFile(path)
+		must(n.t, err)
+		return string(raw)
+	}
+	root.Do(http.MethodPut, "/v1/system/address", map[string]any{"name": "Lab", "url": "https://nimbus.example.com"}, http.StatusOK, nil)
+	root.Do(http.MethodPut, "/v1/system/certificate", map[string]any{"source": "own", "certificate_pem": text(cert), "key_pem": text(key)}, http.StatusOK, nil)
+	n.wantShared(1)
+}
+
+// wantShared looks at a web node for what another one changed.
+func (n *nodes) wantShared(i int) {
+	n.t.Helper()
+	within(n.t, "the certificate is that of the other node", func() bool {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(n.url(i), "https://"), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName == "port"
+	})
+	var is struct{ Name, URL string }
+	n.all[i].SignIn(n.t, "ada@example.com", n.all[i].Root).Do(http.MethodGet, "/v1/system/address", nil, http.StatusOK, &is)
+	if is.Name != "Lab" || is.URL != "https://nimbus.example.com" {
+		n.t.Errorf("node %d is called %+v", i, is)
+	}
 }
 
 // dies kills a node while a machine is made. Of the workers that one comes first
@@ -188,6 +228,12 @@ func (n *nodes) counted(groups []string) {
 		if found != len(groups) || found < 100 {
 			n.t.Errorf("%d writes were acknowledged, %d %s are there", len(groups), found, what)
 		}
+	}
+	var keys, checkpoints, sizes int
+	must(n.t, conn.QueryRow(n.t.Context(), `select (select count(*) from core.audit_signing_key), count(*), count(distinct size) from `+schema+`.audit_checkpoint`).
+		Scan(&keys, &checkpoints, &sizes))
+	if keys != 1 || checkpoints == 0 || checkpoints != sizes {
+		n.t.Errorf("%d keys signed %d checkpoints of %d steps", keys, checkpoints, sizes)
 	}
 }
 

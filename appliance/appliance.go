@@ -42,6 +42,7 @@ type Config struct {
 	TemporalAddress string // an existing cluster instead of the embedded server
 	Temporal        TemporalAccess
 	ValkeyURL       string // an external server instead of the embedded one
+	ValkeyCA        string // file with who may vouch for it; empty is the system's choice
 	DatabaseURL     string // an external server instead of the one that the first run chose
 	Role            Role   // empty is All
 	// SharedDir holds files that every node needs: the state of stacks and finished

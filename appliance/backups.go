@@ -27,12 +27,12 @@ import (
 // newBackups makes the service of backups over the database that is running.
 func (a *Appliance) newBackups(c *Core) *backup.Service {
 	return backup.New(backup.Config{
-		Store: a.front, Audit: c.Audit, Events: c.Events, Logger: a.cfg.Logger, Check: c.atProvider,
+		Store: a.keeps(c), Audit: c.Audit, Events: c.Events, Logger: a.cfg.Logger, Check: c.atProvider,
 		DataDir: a.cfg.DataDir, Version: a.cfg.Version, Reader: BackupReader(),
 		Recipient: func() string { return a.settings.Load().Recovery },
 		Name:      func() string { return a.settings.Load().Name },
 		Zone:      a.zone,
-		External:  func() bool { return a.settings.Load().Database.External },
+		External:  a.external,
 		Seal:      a.SealLocal, Open: a.OpenLocal,
 		Base: a.baseBackup, Snapshot: a.front.Snapshot,
 		Heads: func(ctx context.Context) ([]backup.Head, error) { return headsOf(ctx, c.Audit) },

@@ -25,6 +25,7 @@ import (
 	"nimbus/appliance/graph"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
+	"nimbus/appliance/node"
 	"nimbus/appliance/notification"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
@@ -43,6 +44,7 @@ import (
 type Core struct {
 	DB           *db.DB
 	Events       *event.Bus
+	Shared       *node.Shared
 	Keyring      *secret.Keyring
 	Keys         tenancy.Keys
 	Audit        *audit.Service
@@ -88,6 +90,9 @@ func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error 
 	}
 	progress("services", 90)
 	core, err := a.build(ctx, d, history)
+	if err == nil {
+		err = a.share(ctx, core)
+	}
 	if err != nil {
 		d.Close()
 		return err
@@ -177,7 +182,8 @@ func (a *Appliance) build(ctx context.Context, d *db.DB, history []db.Migration)
 
 func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 	log := a.cfg.Logger
-	c := &Core{DB: d, Events: event.NewBus(log), Keys: tenancy.Keys{DB: d}}
+	events := event.NewBus(log)
+	c := &Core{DB: d, Events: events, Shared: node.NewShared(d, events), Keys: tenancy.Keys{DB: d}}
 	// Tenancy, audit and permission need one another: the two lower ones get
 	// the upper ones' questions as functions.
 	var check actor.Check = func(ctx context.Context, p string) error { return c.Permissions.Check(ctx, p) }
@@ -311,17 +317,28 @@ func (a *Appliance) startEmbedded(ctx context.Context, c *Core) error {
 	existing.DSN, existing.Logger = admin, log
 	c.temporal = temporal.New(existing)
 	c.engine = pulumi.New(pulumi.Config{Dir: filepath.Join(a.sharedDir(), "pulumi"), Logger: log})
-	cache := valkey.New(valkey.Config{URL: a.cfg.ValkeyURL, Dir: filepath.Join(a.cfg.DataDir, "valkey"), Logger: log})
+	vouch, err := authorities("valkey-tls-ca", a.cfg.ValkeyCA)
+	if err != nil {
+		return err
+	}
+	cache := valkey.New(valkey.Config{URL: a.cfg.ValkeyURL, RootCAs: vouch, Dir: filepath.Join(a.cfg.DataDir, "valkey"), Logger: log})
 	var g errgroup.Group
-	g.Go(func() error { return a.running.start(ctx, "temporal", subsystem{part: c.temporal}) })
+	g.Go(func() error {
+		return outside("The Temporal cluster at "+a.cfg.TemporalAddress, "temporal-…", a.running.start(ctx, "temporal", subsystem{part: c.temporal}))
+	})
 	g.Go(func() error { return a.running.start(ctx, "pulumi", subsystem{part: c.engine}) })
-	g.Go(func() error { return a.running.start(ctx, "valkey", subsystem{part: cache}) })
+	g.Go(func() error {
+		return outside("The Valkey server", "valkey-…", a.running.start(ctx, "valkey", subsystem{part: cache}))
+	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	nodes := newNodes(cache, c.Events, log)
 	c.Events.Forward(nodes.send)
-	return a.running.start(ctx, "events", subsystem{part: nodes})
+	if err := a.running.start(ctx, "events", subsystem{part: nodes}); err != nil || !a.external() {
+		return err
+	}
+	return a.running.start(ctx, "shared", subsystem{part: newSharing(a, c)})
 }
 
 // dial returns a Temporal client that carries the actor and encrypts payloads.

@@ -12,18 +12,15 @@ const certificateKey = "appliance.certificate"
 
 // newCertificate makes what looks after the certificate of the port.
 func (a *Appliance) newCertificate(c *Core) *certificate.Service {
-	challenges := a.front.Challenges()
+	kept := a.keeps(c)
 	return certificate.New(certificate.Config{
-		Front: certificate.Front{
-			Current: a.front.Certificate, Set: a.front.SetCertificate, SelfSign: a.front.SelfSign,
-			AnswerTLS: challenges.AnswerTLS, AnswerHTTP: challenges.AnswerHTTP,
-		},
-		URL: func() string { return a.settings.Load().URL },
+		Front: a.certificateFront(c),
+		URL:   func() string { return a.settings.Load().URL },
 		Load: func(ctx context.Context, to *certificate.State) error {
-			_, err := a.front.Get(ctx, certificateKey, to)
+			_, err := kept.Get(ctx, certificateKey, to)
 			return err
 		},
-		Save: func(ctx context.Context, s certificate.State) error { return a.front.Put(ctx, certificateKey, s) },
+		Save: func(ctx context.Context, s certificate.State) error { return kept.Put(ctx, certificateKey, s) },
 		Seal: a.SealLocal, Open: a.OpenLocal, Outbound: &web.Outbound{Allowed: a.outboundRanges},
 		Record:    func(ctx context.Context, e audit.Entry) error { return c.Audit.RecordAlone(ctx, rootless, e) },
 		Authorise: c.atProvider, Logger: a.cfg.Logger, Version: a.cfg.Version,

@@ -1,8 +1,9 @@
 package appliance_test
 
 import (
+	"bytes"
 	"context"
-	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"nimbus/appliance"
+	"nimbus/appliance/actor"
 	"nimbus/appliance/appliancetest"
 	"nimbus/appliance/provider"
 	"nimbus/embedded/postgres"
@@ -23,7 +25,7 @@ import (
 type shared struct {
 	appliancetest.Shared
 	connection provider.NewConnection
-	keys       string // of the first node
+	first      string // data directory of the first node
 }
 
 func startShared(t testing.TB, connection provider.NewConnection) *shared {
@@ -52,10 +54,7 @@ func start(t testing.TB, part interface {
 
 func startRedis(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	must(t, err)
-	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	must(t, l.Close())
+	port := freePort(t)
 	server := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir())
 	must(t, server.Start())
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
@@ -69,16 +68,36 @@ func startRedis(t testing.TB) string {
 	return ""
 }
 
-// node starts one, with the keys of the first.
+// node starts one; the first admits the others.
 func (n *shared) node(t testing.TB, role appliance.Role) *appliancetest.Process {
 	t.Helper()
 	dir := appliancetest.Dir(t)
-	if n.keys == "" {
-		n.keys = filepath.Join(dir, "keys")
+	if n.first == "" {
+		n.first = dir
 	} else {
-		command(t, "cp", "-a", n.keys, dir)
+		n.join(t, dir)
 	}
 	return n.on(t, dir, role)
+}
+
+func (n *shared) config(dir string) appliance.Config {
+	return appliance.Config{DataDir: dir, DatabaseURL: n.DatabaseURL, TemporalAddress: n.TemporalAddress, Temporal: n.Temporal,
+		ValkeyURL: n.ValkeyURL, SharedDir: n.FilesDir, Logger: slog.New(slog.DiscardHandler)}
+}
+
+// join makes a directory that of a node, while the first one runs.
+func (n *shared) join(t testing.TB, dir string) {
+	t.Helper()
+	recipient, err := appliance.RequestToJoin(appliance.Config{DataDir: dir})
+	must(t, err)
+	ctx := actor.With(t.Context(), actor.Actor{Kind: actor.Console, Name: "console"})
+	sealed, err := appliance.Admit(ctx, n.config(n.first), recipient)
+	must(t, err)
+	joined, err := appliance.Join(ctx, appliance.Config{DataDir: dir, Role: appliance.Worker}, bytes.NewReader(sealed))
+	must(t, err)
+	if len(joined.Lacks) != 0 {
+		t.Errorf("a node lacks %v", joined.Lacks)
+	}
 }
 
 // on starts a node on a data directory.

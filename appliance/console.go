@@ -17,7 +17,12 @@ import (
 // machine, and what closes them again. When the appliance runs its Postgres is
 // used; otherwise Postgres is started until close.
 func Console(ctx context.Context, cfg Config) (c *Core, done func(), err error) {
-	a := New(cfg)
+	_, c, done, err = console(ctx, cfg)
+	return c, done, err
+}
+
+func console(ctx context.Context, cfg Config) (a *Appliance, c *Core, done func(), err error) {
+	a = New(cfg)
 	done = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
 		defer cancel()
@@ -31,12 +36,12 @@ func Console(ctx context.Context, cfg Config) (c *Core, done func(), err error) 
 		}
 	}()
 	if c, err = a.openDatabaseOnly(ctx); err != nil {
-		return nil, done, err
+		return a, nil, done, err
 	}
 	signer, err := a.signer(ctx)
 	c.BreakGlass = a.newBreakGlass(c, signer)
 	c.Backups = a.newBackups(c)
-	return c, done, err
+	return a, c, done, err
 }
 
 // openDatabaseOnly opens the local store and the database, and nothing else.
@@ -67,17 +72,12 @@ func (a *Appliance) borrow(ctx context.Context) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := os.ReadFile(filepath.Join(a.cfg.DataDir, "postgres", "port"))
+	cfg, err := a.databaseOfRunning(ctx, passwords)
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "The running appliance has no database yet, or an external one. Stop it and try again")
+		return nil, err
 	}
-	dsn := func(user, password string) string {
-		return fmt.Sprintf("host=127.0.0.1 port=%s dbname=%s user=%s password=%s sslmode=disable",
-			strings.TrimSpace(string(port)), db.Database, user, password)
-	}
-	d, err := db.Open(ctx, db.Config{
-		AppDSN: dsn("nimbus_app", passwords.App), OwnerDSN: dsn("nimbus_owner", passwords.Owner), MaxConns: 2, Logger: a.cfg.Logger,
-	})
+	cfg.MaxConns, cfg.Logger = 2, a.cfg.Logger
+	d, err := db.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -88,4 +88,24 @@ func (a *Appliance) borrow(ctx context.Context) (*Core, error) {
 	c := a.wire(d, history)
 	a.core.Store(c)
 	return c, c.Tenants.Load(ctx)
+}
+
+// databaseOfRunning is where the appliance that runs has its database.
+func (a *Appliance) databaseOfRunning(ctx context.Context, p db.Passwords) (db.Config, error) {
+	if a.external() {
+		admin, err := a.adminDSN(ctx)
+		if err != nil {
+			return db.Config{}, err
+		}
+		return db.Bootstrap(ctx, admin("postgres"), p)
+	}
+	port, err := os.ReadFile(filepath.Join(a.cfg.DataDir, "postgres", "port"))
+	if err != nil {
+		return db.Config{}, fault.Wrap(fault.Unavailable, err, "The running appliance has no database yet. Try again when it has started")
+	}
+	dsn := func(user, password string) string {
+		return fmt.Sprintf("host=127.0.0.1 port=%s dbname=%s user=%s password=%s sslmode=disable",
+			strings.TrimSpace(string(port)), db.Database, user, password)
+	}
+	return db.Config{AppDSN: dsn("nimbus_app", p.App), OwnerDSN: dsn("nimbus_owner", p.Owner)}, nil
 }

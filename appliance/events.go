@@ -11,5 +11,6 @@ var _ = audit.Declare(
 	audit.EventType{Code: "system.disk.low", Priority: audit.Critical, Description: "the disk of the data directory has less than 1 GiB or 5 % left"},
 	audit.EventType{Code: "system.disk.recovered", Priority: audit.Notice, Description: "it has twice that again"},
 	audit.EventType{Code: "system.address.updated", Priority: audit.Warning, Description: "another name or address of the appliance"},
+	audit.EventType{Code: "system.node.admitted", Priority: audit.Critical, Description: "the keys of the appliance were sealed for another machine, which can join with them"},
 	audit.EventType{Code: "system.outbound.updated", Priority: audit.Warning, Description: "which private addresses sign-in providers may have"},
 )

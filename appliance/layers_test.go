@@ -16,7 +16,7 @@ import (
 var (
 	floor = []string{"fault", "id", "actor", "durable", "secret", "db", "event", "web", "objectstore"}
 	cores = []string{
-		"audit", "tenancy", "permission", "identity", "impersonation", "breakglass",
+		"node", "audit", "tenancy", "permission", "identity", "impersonation", "breakglass",
 		"notification", "semantic", "cmdb", "provider", "cost",
 		"approval", "deployment", "drift", "flow", "planner",
 		"realtime", "graph", "backup", "doctor",

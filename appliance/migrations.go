@@ -8,6 +8,7 @@ import (
 	"nimbus/appliance/db"
 	"nimbus/appliance/deployment"
 	"nimbus/appliance/identity"
+	"nimbus/appliance/node"
 	"nimbus/appliance/notification"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/provider"
@@ -19,6 +20,7 @@ import (
 func History() ([]db.Migration, error) {
 	return db.ReadMigrations(
 		web.Migrations,
+		node.Migrations,
 		audit.Migrations,
 		tenancy.Migrations,
 		permission.Migrations,

@@ -3,8 +3,11 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -176,5 +179,39 @@ func TestWhatIsTakenAwayIsSentFirst(t *testing.T) {
 	}
 	if err := n.Stop(t.Context()); err != nil || len(n.queue) != 0 {
 		t.Errorf("stop: %v, %d events are left", err, len(n.queue))
+	}
+}
+
+// part is one that fails, or not.
+type part struct{ err error }
+
+func (p part) Start(context.Context) error { return nil }
+func (p part) Ready(context.Context) error { return p.err }
+func (p part) Stop(context.Context) error  { return nil }
+
+// TestALoadBalancerKeepsWhatCanAnswer fails a part that no request needs, and one
+// that all need.
+func TestALoadBalancerKeepsWhatCanAnswer(t *testing.T) {
+	a := New(Config{})
+	status := func(query string) int {
+		w := httptest.NewRecorder()
+		a.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz"+query, nil))
+		return w.Code
+	}
+	broken := errors.New("away")
+	for name, want := range map[string][2]int{"web": {200, 200}, "audit-sinks": {503, 200}, "audit": {503, 503}} {
+		p := part{broken}
+		if name == "web" {
+			p.err = nil
+		}
+		if err := a.running.start(t.Context(), name, subsystem{part: p}); err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]int{status(""), status("?only=vital")}; got != want {
+			t.Errorf("%s: %v instead of %v", name, got, want)
+		}
+		if err := a.running.stopOne(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

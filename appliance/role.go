@@ -20,6 +20,14 @@ const (
 	Worker Role = "worker" // runs workflows and their activities
 )
 
+func (r Role) check() error {
+	switch r {
+	case "", All, Web, Worker:
+		return nil
+	}
+	return fault.New(fault.Invalid, "role is all, web or worker, not %q.", r)
+}
+
 // TemporalAccess is how an existing cluster lets us in.
 type TemporalAccess struct {
 	Namespace  string
@@ -36,15 +44,9 @@ func (t TemporalAccess) config(address string) (temporal.Config, error) {
 		return c, nil
 	}
 	c.TLS = &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return c, fault.Wrap(fault.Invalid, err, "temporal-tls-ca cannot be read")
-		}
-		c.TLS.RootCAs = x509.NewCertPool()
-		if !c.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return c, fault.New(fault.Invalid, "temporal-tls-ca: %s holds no certificate.", t.CA)
-		}
+	var err error
+	if c.TLS.RootCAs, err = authorities("temporal-tls-ca", t.CA); err != nil {
+		return c, err
 	}
 	if t.Cert == "" {
 		return c, nil
@@ -57,14 +59,26 @@ func (t TemporalAccess) config(address string) (temporal.Config, error) {
 	return c, nil
 }
 
+// authorities reads who may vouch for a server; nil, the system's choice, without a file.
+func authorities(setting, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // what crypto/tls takes for the system's
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "%s cannot be read", setting)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.New(fault.Invalid, "%s: %s holds no certificate.", setting, file)
+	}
+	return pool, nil
+}
+
 // CheckRole refuses a node that has something for itself which others need.
 func (c Config) CheckRole() error {
-	switch c.Role {
-	case "", All:
-		return nil
-	case Web, Worker:
-	default:
-		return fault.New(fault.Invalid, "role is all, web or worker, not %q.", c.Role)
+	if err := c.Role.check(); err != nil || c.Role == "" || c.Role == All {
+		return err
 	}
 	switch {
 	case c.DatabaseURL == "":
@@ -89,4 +103,13 @@ func (a *Appliance) sharedDir() string {
 // external is true when the database is on a server that we do not run.
 func (a *Appliance) external() bool {
 	return a.cfg.DatabaseURL != "" || a.settings.Load().Database.External
+}
+
+// outside says in a sentence why a server that is not ours cannot be used, where
+// that is known.
+func outside(what, settings string, err error) error {
+	if why := fault.Connection(err); why != "" {
+		return fault.Wrap(fault.Unavailable, err, "%s cannot be used. %s The settings are %s.", what, why, settings)
+	}
+	return err
 }

@@ -61,14 +61,19 @@ func (a *Appliance) Settings(ctx context.Context) (Settings, error) {
 	return s, err
 }
 
-// Change alters the settings in one step.
+// Change alters the settings in one step, here and, on a server that is shared, for
+// all nodes.
 func (a *Appliance) Change(ctx context.Context, change func(*Settings)) error {
 	var s Settings
 	err := a.front.Update(ctx, settingsKey, &s, func() error { change(&s); return nil })
-	if err == nil {
-		a.settings.Store(&s)
+	if err != nil {
+		return err
 	}
-	return err
+	a.settings.Store(&s)
+	if c := a.core.Load(); c != nil && a.external() {
+		return c.Shared.Put(ctx, settingsKey, s.common())
+	}
+	return nil
 }
 
 // SealLocal encrypts a setting with the key of the data directory, for a

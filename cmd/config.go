@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -18,6 +19,7 @@ import (
 
 	"nimbus/appliance"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/node"
 	"nimbus/systemd"
 )
 
@@ -45,6 +47,7 @@ var known = []struct{ name, value, help string }{
 	{"temporal-tls-server-name", "", "name in that cluster's certificate, when it is not the address"},
 	{"temporal-api-key-file", "", "file with the API key of that cluster"},
 	{"valkey-url", "", "URL of an existing Valkey or Redis server, instead of the embedded one"},
+	{"valkey-tls-ca", "", "PEM file with who may vouch for that server"},
 	{"log-level", "info", "debug, info, warn or error"},
 	{"log-format", "text", "text or json"},
 }
@@ -57,9 +60,30 @@ func addGlobalFlags(root *cobra.Command) {
 	}
 }
 
-// load merges defaults, file, environment and flags, the later over the earlier.
+// load merges defaults, what the machine joined, file, environment and flags, the
+// later over the earlier.
 func load(c *cobra.Command) (*koanf.Koanf, error) {
+	chosen, err := loadOver(c, koanf.New("\x00"))
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(chosen.String("data-dir"), node.JoinedFile)
 	k := koanf.New("\x00")
+	err = k.Load(file.Provider(path), yaml.Parser())
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission): // who may not read it may not use the data directory either
+		return chosen, nil
+	case err != nil:
+		return nil, fault.Wrap(fault.Invalid, err, "What this machine joined, %s, cannot be read", path)
+	}
+	if err := unknown(k, path); err != nil {
+		return nil, err
+	}
+	return loadOver(c, k)
+}
+
+// loadOver reads file, environment and flags over k.
+func loadOver(c *cobra.Command, k *koanf.Koanf) (*koanf.Koanf, error) {
 	path, err := c.Flags().GetString("config")
 	if err != nil {
 		return nil, err
@@ -112,7 +136,7 @@ func settings(c *cobra.Command) (appliance.Config, error) {
 	}
 	cfg := appliance.Config{
 		DataDir: k.String("data-dir"), Listen: k.String("listen"),
-		TemporalAddress: k.String("temporal-address"), ValkeyURL: k.String("valkey-url"), DatabaseURL: k.String("database-url"),
+		TemporalAddress: k.String("temporal-address"), ValkeyURL: k.String("valkey-url"), ValkeyCA: k.String("valkey-tls-ca"), DatabaseURL: k.String("database-url"),
 		Role: appliance.Role(k.String("role")), SharedDir: k.String("shared-dir"),
 		Version: Version, Logger: logger,
 	}

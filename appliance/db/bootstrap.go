@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -36,11 +37,11 @@ func Bootstrap(ctx context.Context, adminDSN string, p Passwords) (Config, error
 func BootstrapNamed(ctx context.Context, adminDSN, database string, p Passwords) (Config, error) {
 	cfg, err := pgx.ParseConfig(adminDSN)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Invalid, err, "The database address cannot be read. It looks like postgres://user:password@host:5432/postgres.")
+		return Config{}, addressFault(err)
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Unavailable, err, "The database cannot be reached: %v", err)
+		return Config{}, unreachable(cfg, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := checkServer(ctx, conn); err != nil {
@@ -56,8 +57,8 @@ func BootstrapNamed(ctx context.Context, adminDSN, database string, p Passwords)
 		return Config{}, err
 	}
 	return Config{
-		AppDSN:   loginDSN(cfg, appRole, p.App, database),
-		OwnerDSN: loginDSN(cfg, ownerRole, p.Owner, database),
+		AppDSN:   loginDSN(adminDSN, appRole, p.App, database),
+		OwnerDSN: loginDSN(adminDSN, ownerRole, p.Owner, database),
 	}, nil
 }
 
@@ -135,17 +136,37 @@ const SearchableSQL = `do $do$ begin
   end if;
 end $do$`
 
-// loginDSN is the address of cfg with another login, as keyword/value pairs.
-func loginDSN(cfg *pgx.ConnConfig, user, password, database string) string {
-	mode := "disable"
-	if cfg.TLSConfig != nil {
-		mode = "require"
-		if !cfg.TLSConfig.InsecureSkipVerify {
-			mode = "verify-full"
-		}
+// loginDSN is an address with another login: what it says about TLS, hosts and
+// time limits holds for that login too.
+func loginDSN(dsn, user, password, database string) string {
+	u, err := url.Parse(dsn)
+	if err != nil || u.Scheme == "" {
+		return fmt.Sprintf("%s user=%s password=%s dbname=%s", dsn, keyword(user), keyword(password), keyword(database)) // the last one counts
 	}
-	return fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=%s",
-		keyword(cfg.Host), cfg.Port, user, keyword(password), keyword(database), mode)
+	u.User, u.Path = url.UserPassword(user, password), "/"+database
+	q := u.Query()
+	for _, part := range []string{"user", "password", "dbname", "database", "passfile", "service"} {
+		q.Del(part)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// addressFault says what is wrong with an address. Its text is not repeated: it
+// holds a password.
+func addressFault(err error) error {
+	if strings.Contains(err.Error(), "CA file") || strings.Contains(err.Error(), "client key") || strings.Contains(err.Error(), "read cert") {
+		return fault.Wrap(fault.Invalid, err, "A file that the database address names (sslrootcert, sslcert or sslkey) cannot be read.")
+	}
+	return fault.Wrap(fault.Invalid, err, "The database address cannot be read. It looks like postgres://user:password@host:5432/postgres.")
+}
+
+// unreachable is fault.Unavailable with the reason, where it is known.
+func unreachable(cfg *pgx.ConnConfig, err error) error {
+	if why := fault.Connection(err); why != "" {
+		return fault.Wrap(fault.Unavailable, err, "The database server at %s:%d cannot be used as %s. %s", cfg.Host, cfg.Port, cfg.User, why)
+	}
+	return fault.Wrap(fault.Unavailable, err, "The database cannot be reached: %v", err)
 }
 
 func keyword(v string) string {

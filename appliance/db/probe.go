@@ -153,6 +153,9 @@ func (r *Report) history(ctx context.Context, conn *pgx.Conn, newest string) {
 // probeCause is the last part of what pgx says; the parts before it repeat the
 // address.
 func probeCause(err error) string {
+	if why := fault.Connection(err); why != "" {
+		return why
+	}
 	text := err.Error()
 	if i := strings.LastIndex(text, ": "); i >= 0 {
 		text = text[i+2:]

@@ -231,6 +231,11 @@ func (s *Server) Certificate() *x509.Certificate {
 	return nil
 }
 
+// CertificatePEM is the chain and the key of the certificate in use.
+func (s *Server) CertificatePEM() ([]byte, error) {
+	return os.ReadFile(filepath.Join(s.cert.dir, certFile))
+}
+
 // SelfSign puts a new self-signed certificate into use that names this machine,
 // and more names or addresses.
 func (s *Server) SelfSign(names ...string) error {

@@ -54,6 +54,26 @@ func get(ctx context.Context, app core.App, key string, v any) (bool, error) {
 	return true, json.Unmarshal([]byte(text), v)
 }
 
+// All is everything that is kept, by key.
+func (s *Server) All(ctx context.Context) (map[string]json.RawMessage, error) {
+	app := s.store()
+	if app == nil {
+		return nil, errClosed
+	}
+	var rows []struct {
+		Key   string `db:"key"`
+		Value string `db:"value"`
+	}
+	if err := app.DB().NewQuery(`select key, value from nimbus_store`).WithContext(ctx).All(&rows); err != nil {
+		return nil, fmt.Errorf("local store: %w", err)
+	}
+	all := make(map[string]json.RawMessage, len(rows))
+	for _, r := range rows {
+		all[r.Key] = json.RawMessage(r.Value)
+	}
+	return all, nil
+}
+
 // Put keeps v, as JSON, under key. When it returns nil it is on disk.
 func (s *Server) Put(ctx context.Context, key string, v any) error {
 	app := s.store()

@@ -207,7 +207,11 @@ func (s *Server) reach(ctx context.Context) (*node, error) {
 		return nil, errors.New("an API key of the Temporal cluster is sent over TLS only: turn TLS on")
 	}
 	n := &node{address: s.cfg.Address, tls: s.cfg.TLS, apiKey: s.cfg.APIKey, log: s.log}
-	if err := s.admit(ctx, n); err != nil {
+	err := greet(ctx, s.cfg.Address, s.cfg.TLS)
+	if err == nil {
+		err = s.admit(ctx, n)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the Temporal cluster at %s cannot be used (is the address right, is TLS needed, may we read namespace %q?): %w", s.cfg.Address, s.cfg.Namespace, err)
 	}
 	return n, nil
