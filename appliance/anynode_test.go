@@ -112,7 +112,7 @@ func TestAnyNodeMayDie(t *testing.T) {
 	s.Appliance = n.all[0].Appliance
 	n.wantShared(0)
 	for i := range 2 {
-		n.all[i].SignIn(t, "ada@example.com", s.Tenant).Do(http.MethodPost, "/v1/audit/checkpoints", nil, http.StatusOK, nil)
+		n.all[i].SignIn(t, "ada@example.com", s.Tenant).Do(http.MethodPost, "/v1/audit/checkpoints", nil, http.StatusCreated, nil)
 	}
 	n.counted(l.acknowledged)
 	s.verifyChain()

@@ -192,7 +192,8 @@ func (p part) Stop(context.Context) error  { return nil }
 // TestALoadBalancerKeepsWhatCanAnswer fails a part that no request needs, and one
 // that all need.
 func TestALoadBalancerKeepsWhatCanAnswer(t *testing.T) {
-	a := New(Config{})
+	a, ready := New(Config{}), ""
+	a.phase.Store(&ready)
 	status := func(query string) int {
 		w := httptest.NewRecorder()
 		a.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz"+query, nil))

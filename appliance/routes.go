@@ -39,7 +39,8 @@ func (a *Appliance) handler() http.Handler {
 	return web.Chain(mux, web.Observe(a.observe), a.tracer.HTTP(a.template), web.Identify, web.Log(a.cfg.Logger), web.Recover(a.cfg.Logger))
 }
 
-// readyz names every part and is 503 when one is down, and until people can sign in.
+// readyz names every part and is 503 when one is down, and until people can sign
+// in; with ?only=vital, for load balancers, when no request could be answered.
 func (a *Appliance) readyz(w http.ResponseWriter, r *http.Request) {
 	phase := a.Phase() // before asking: it may go on meanwhile
 	h := a.health(r.Context())
@@ -47,7 +48,7 @@ func (a *Appliance) readyz(w http.ResponseWriter, r *http.Request) {
 		h.Status, h.Phase = "starting", phase
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if h.Status != "ok" {
+	if h.Status != "ok" && (h.Status != "degraded" || r.URL.Query().Get("only") != "vital") {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(h)

@@ -191,6 +191,9 @@ func descendants(of int) (all []int) {
 	return all
 }
 
+// PID is that of the process, which leads a group of its own.
+func (p *Process) PID() int { return p.command.Process.Pid }
+
 // Children is how many processes it has started that still run.
 func (p *Process) Children() (n int) {
 	for _, pid := range descendants(p.command.Process.Pid) {

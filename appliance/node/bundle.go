@@ -16,6 +16,7 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/armor"
 
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 )
 
@@ -56,7 +57,7 @@ func Request(dataDir string) (recipient string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return key.Recipient().String(), os.WriteFile(path, []byte(key.String()+"\n"), 0o600)
+	return key.Recipient().String(), durable.Write(path, []byte(key.String()+"\n"))
 }
 
 // Fresh returns fault.Conflict unless a data directory belongs to no appliance yet.
@@ -181,5 +182,5 @@ func placeFile(dir, name string, content []byte) error {
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return fault.New(fault.Invalid, "This file would write %q, and is refused.", name)
 	}
-	return os.WriteFile(filepath.Join(dir, name), content, 0o600)
+	return durable.Write(filepath.Join(dir, name), content)
 }
