@@ -201,6 +201,7 @@ func TestRobustness45(t *testing.T) {
 	if len(all.Items) != 2 || all.Items[0].ID != second.ID {
 		t.Errorf("the list is %+v", all.Items)
 	}
+	p.stoppedOne()
 	later, err := p.Core().Audit.ChainHeads(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -245,6 +246,21 @@ func TestRobustness45(t *testing.T) {
 	}
 }
 
+// stoppedOne begins a backup and stops it: it ends soon, and leaves nothing.
+func (p *protected) stoppedOne() {
+	p.t.Helper()
+	var made backup.Backup
+	p.admin.Do(http.MethodPost, "/v1/system/backups", nil, http.StatusAccepted, &made)
+	p.admin.Do(http.MethodDelete, "/v1/system/backups/"+made.ID.String(), nil, http.StatusNoContent, nil)
+	began := time.Now()
+	if b := p.ended(made.ID); b.State != backup.Failed || b.Error != "It was stopped." || time.Since(began) > 20*time.Second {
+		p.t.Errorf("after %v the backup is %+v", time.Since(began), b)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.target, "backups", "*"+made.ID.Hex()+"*")); len(left) > 0 {
+		p.t.Errorf("a stopped backup left %v", left)
+	}
+}
+
 // afterAMistake makes a group, lets a moment pass, and deletes the group; the
 // log of both is sent. It returns the moment between.
 func (p *protected) afterAMistake() time.Time {
@@ -272,6 +288,12 @@ func (p *protected) momentComesBack(moment time.Time) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	other, err := age.GenerateX25519Identity()
+	must(p.t, err)
+	if _, err := appliance.Restore(p.t.Context(), cfg, backup.Request{Store: store, Key: other, Until: moment}, false, func(string, int) {}); !fault.Is(err, fault.Unprocessable) {
+		p.t.Errorf("another kit opens it: %v", err)
+	}
+	// The right one is tried next, at the same place.
 	if _, err := appliance.Restore(p.t.Context(), cfg, backup.Request{Store: store, Key: p.key, Until: moment}, false, func(string, int) {}); err != nil {
 		p.t.Fatal(err)
 	}

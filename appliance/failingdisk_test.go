@@ -47,7 +47,7 @@ func TestRobustness02FailingDisk(t *testing.T) {
 	for i, n := range points() {
 		failed := f.failsAt(n)
 		where[failed.Name+" "+kindOf(failed.Path)]++
-		if *full || i%3 == 2 {
+		if *full || i%4 == 3 {
 			f.cutPower()
 			f.start()
 			f.nothingIsLost(fmt.Sprintf("call %d, %s", n, failed))

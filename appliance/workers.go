@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.temporal.io/sdk/worker"
 
@@ -30,6 +31,10 @@ type workers struct {
 
 func newWorkers(c *Core, t *trace.Tracer) *workers { return &workers{core: c, tracer: t} }
 
+// cancelWithin is how long a step may not know that it was cancelled: it hears of it
+// when it says that it lives.
+const cancelWithin = 3 * time.Second
+
 // Start begins to poll.
 func (w *workers) Start(context.Context) error {
 	w.mu.Lock()
@@ -39,6 +44,7 @@ func (w *workers) Start(context.Context) error {
 	}
 	w.worker = worker.New(w.core.client, provider.TaskQueue, worker.Options{
 		MaxConcurrentWorkflowTaskPollers: 2, MaxConcurrentActivityTaskPollers: 2, Interceptors: append(w.tracer.Worker(), actor.Interceptor()),
+		MaxHeartbeatThrottleInterval: cancelWithin,
 		OnFatalError: func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

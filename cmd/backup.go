@@ -27,7 +27,10 @@ func backupCommand() *cobra.Command {
 	return cmd
 }
 
-func onBackups(c *cobra.Command, fn func(context.Context, *backup.Service) error) error {
+func onBackups(c *cobra.Command, output string, fn func(context.Context, *backup.Service) error) error {
+	if output != "table" && output != "json" {
+		return badOutput(output)
+	}
 	cfg, err := settings(c)
 	if err != nil {
 		return err
@@ -51,12 +54,12 @@ func backupCreateCommand() *cobra.Command {
 			if before {
 				kind = backup.BeforeUpgrade
 			}
-			return onBackups(c, func(ctx context.Context, s *backup.Service) error {
+			return onBackups(c, output, func(ctx context.Context, s *backup.Service) error {
 				b, err := s.Run(ctx, kind, verify, progressOn(c.ErrOrStderr()))
 				if err != nil {
 					return err
 				}
-				return printBackups(c, []backup.Backup{b}, output)
+				return printBackups(c, []backup.Backup{b}, output, "")
 			})
 		},
 	}
@@ -71,12 +74,12 @@ func backupListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List backups, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return onBackups(c, func(ctx context.Context, s *backup.Service) error {
+			return onBackups(c, output, func(ctx context.Context, s *backup.Service) error {
 				all, err := s.List(ctx)
 				if err != nil {
 					return err
 				}
-				return printBackups(c, all, output)
+				return printBackups(c, all, output, "There are no backups.")
 			})
 		},
 	}
@@ -93,7 +96,7 @@ func backupVerifyCommand() *cobra.Command {
 			"open and somebody can sign in. The scratch directory is removed. The exit code is 5 when\n" +
 			"the backup does not hold.",
 		RunE: func(c *cobra.Command, args []string) error {
-			return onBackups(c, func(ctx context.Context, s *backup.Service) error {
+			return onBackups(c, output, func(ctx context.Context, s *backup.Service) error {
 				which := id.ID{}
 				if len(args) > 0 {
 					var err error
@@ -121,12 +124,12 @@ func backupPruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "prune", Short: "Delete the backups that the policy does not keep", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return onBackups(c, func(ctx context.Context, s *backup.Service) error {
+			return onBackups(c, output, func(ctx context.Context, s *backup.Service) error {
 				gone, err := s.Prune(ctx)
 				if err != nil {
 					return err
 				}
-				return printBackups(c, gone, output)
+				return printBackups(c, gone, output, "There was nothing to delete: the policy keeps them all.")
 			})
 		},
 	}
@@ -142,35 +145,45 @@ func badOutput(output string) error {
 	return fault.New(fault.Invalid, "-o is table or json, not %q.", output)
 }
 
-func printBackups(c *cobra.Command, all []backup.Backup, output string) error {
-	switch output {
-	case "json":
+// printBackups prints backups, and below why those that failed did; none is what a
+// table says when there are none.
+func printBackups(c *cobra.Command, all []backup.Backup, output, none string) error {
+	if output == "json" {
 		return printJSON(c, append([]backup.Backup{}, all...))
-	case "table":
-		t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ID\tMADE\tKIND\tSTATE\tSIZE\tVERIFIED\tTARGET")
-		for _, b := range all {
-			verified := "no"
-			if b.VerifiedAt != nil {
-				verified = b.VerifiedAt.Local().Format(time.DateTime)
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", b.ID, b.StartedAt.Local().Format(time.DateTime), b.Kind, b.State, float64(b.Bytes)/1e6, verified, b.Target)
-		}
-		return t.Flush()
 	}
-	return badOutput(output)
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(c.OutOrStdout(), none)
+		return err
+	}
+	t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tMADE\tKIND\tSTATE\tSIZE\tVERIFIED\tTARGET")
+	for _, b := range all {
+		verified := "no"
+		if b.VerifiedAt != nil {
+			verified = b.VerifiedAt.Local().Format(time.DateTime)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", b.ID, b.StartedAt.Local().Format(time.DateTime), b.Kind, b.State, float64(b.Bytes)/1e6, verified, b.Target)
+	}
+	err := t.Flush()
+	for _, b := range all {
+		if b.Error != "" {
+			fmt.Fprintf(c.OutOrStdout(), "\n%s failed: %s\n", b.ID, b.Error)
+		}
+	}
+	return err
 }
 
 func printProof(c *cobra.Command, which id.ID, p backup.Proof, output string) error {
-	switch output {
-	case "json":
+	if output == "json" {
 		return printJSON(c, map[string]any{"id": which, "ok": true, "proof": p})
-	case "table":
-		_, err := fmt.Fprintf(c.OutOrStdout(), "The backup %s holds: %d audit chains with %d records, %d tenants, %d people who can sign in.\n",
-			which, p.Chains, p.Records, p.Tenants, p.People)
-		return err
 	}
-	return badOutput(output)
+	_, err := fmt.Fprintf(c.OutOrStdout(), "The backup %s holds: %s.\n", which, contents(p))
+	return err
+}
+
+// contents says what a proof found.
+func contents(p backup.Proof) string {
+	return fmt.Sprintf("audit chains %d, their records %d, tenants %d, people who can sign in %d", p.Chains, p.Records, p.Tenants, p.People)
 }
 
 // progressOn writes each stage once, and then every ten percent.

@@ -88,8 +88,7 @@ func (f restoreFlags) run(c *cobra.Command) error {
 	if f.output == "json" {
 		return printJSON(c, map[string]any{"restored": true, "proof": proof})
 	}
-	fmt.Fprintf(c.OutOrStdout(), "Restored: %d audit chains with %d records, %d tenants, %d people who can sign in, as of %s.\nStart it with `nimbus serve`.\n",
-		proof.Chains, proof.Records, proof.Tenants, proof.People, proof.Moment.Local().Format(time.DateTime))
+	fmt.Fprintf(c.OutOrStdout(), "Restored as of %s: %s.\nStart it with `nimbus serve`.\n", proof.Moment.Local().Format(time.DateTime), contents(proof))
 	return nil
 }
 

@@ -35,7 +35,11 @@ func (s *Service) Run(ctx context.Context, kind Kind, verify bool, report Report
 		_, err = s.prove(ctx, backup, nil, report)
 	}
 	reason := ""
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = fault.New(fault.Conflict, "The backup was stopped.")
+		reason = stopped
+	case err != nil:
 		reason = fault.Message(err)
 	}
 	b, concluded := s.conclude(context.WithoutCancel(ctx), backup, reason)

@@ -173,11 +173,29 @@ func move(from, to string) error {
 	return nil
 }
 
-// Empty tells whether a data directory holds nothing that a restore replaces.
+// Empty tells whether a data directory holds nothing that a restore replaces. Folders
+// without a file, as a restore that was refused leaves them, are nothing.
 func Empty(dataDir string) (bool, error) {
 	there, err := os.ReadDir(dataDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
-	return !slices.ContainsFunc(there, func(e fs.DirEntry) bool { return replaced(e.Name()) }), err
+	for _, e := range there {
+		if err != nil || replaced(e.Name()) && !hollow(filepath.Join(dataDir, e.Name())) {
+			return false, err
+		}
+	}
+	return true, err
+}
+
+var errFile = errors.New("there is a file")
+
+// hollow tells whether path is a folder without a file in it, at any depth.
+func hollow(path string) bool {
+	return filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = errFile
+		}
+		return err
+	}) == nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path"
 	"slices"
 	"time"
 
@@ -55,7 +56,11 @@ func (t Target) String() string {
 	case objectstore.S3:
 		return "s3 " + t.Endpoint + "/" + t.Bucket + "/" + t.Prefix
 	case objectstore.SFTP:
-		return fmt.Sprintf("sftp %s@%s:%d/%s", t.User, t.Host, cmp.Or(t.Port, 22), t.Path)
+		at := t.Path
+		if !path.IsAbs(at) {
+			at = path.Join("/~", at) // below the person's own folder
+		}
+		return fmt.Sprintf("sftp %s@%s:%d%s", t.User, t.Host, cmp.Or(t.Port, 22), at)
 	case objectstore.Directory:
 		return "directory " + t.Path
 	}

@@ -31,7 +31,7 @@ const (
 	pruneActivity    = "backup.Prune"
 	scheduleID       = "backup"
 	verifyPrefix     = "backup-verify-" // of ids of workflows
-	heartbeat        = 5 * time.Second
+	heartbeat        = 3 * time.Second
 )
 
 // Input names a run. A scheduled one has no backup yet.
@@ -69,10 +69,14 @@ func Register(r worker.Registry, s *Service) {
 // the proof has.
 func BackupWorkflow(ctx workflow.Context, in Input) error {
 	var begun Begun
-	if err := workflow.ExecuteActivity(quick(ctx), beginActivity, in).Get(ctx, &begun); err != nil || begun.Backup.IsZero() {
+	err := workflow.ExecuteActivity(quick(ctx), beginActivity, in).Get(ctx, &begun)
+	if err != nil && !in.Backup.IsZero() { // such as one that is stopped at once
+		return concluded(ctx, in.Backup, err)
+	}
+	if err != nil || begun.Backup.IsZero() {
 		return err
 	}
-	err := workflow.ExecuteActivity(long(ctx), makeActivity, begun.Backup).Get(ctx, nil)
+	err = workflow.ExecuteActivity(long(ctx), makeActivity, begun.Backup).Get(ctx, nil)
 	if err == nil && begun.Verify {
 		err = workflow.ExecuteActivity(long(ctx), proveActivity, begun.Backup).Get(ctx, nil)
 	}
@@ -101,12 +105,15 @@ func concluded(ctx workflow.Context, backup id.ID, failed error) error {
 	return failed
 }
 
+// stopped is why a backup failed that somebody stopped.
+const stopped = "It was stopped."
+
 func reason(err error) string {
 	var app *temporal.ApplicationError
 	var timeout *temporal.TimeoutError
 	switch {
 	case temporal.IsCanceledError(err):
-		return "It was stopped."
+		return stopped
 	case errors.As(err, &app):
 		return app.Message()
 	case errors.As(err, &timeout):
@@ -128,7 +135,7 @@ var final = []string{string(fault.Conflict), string(fault.Invalid), string(fault
 
 func long(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 48 * time.Hour, HeartbeatTimeout: 12 * heartbeat, WaitForCancellation: true,
+		StartToCloseTimeout: 48 * time.Hour, HeartbeatTimeout: 20 * heartbeat, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 30 * time.Second, BackoffCoefficient: 2, MaximumInterval: 10 * time.Minute, MaximumAttempts: 3,
 			NonRetryableErrorTypes: final},
 	})
