@@ -125,7 +125,7 @@ func TestRobustness15CanariesOfEveryRoute(t *testing.T) {
 		if bytes.Contains(raw, []byte(song)) {
 			secret++
 		}
-		path := parameter.ReplaceAllString(r.Path, id.New().String()) + "?token=" + song
+		path := parameter.ReplaceAllString(r.Path, id.New().String())
 		status, _ := admin.Try(r.Method, path, body)
 		sent++
 		if status < 300 {
@@ -133,7 +133,9 @@ func TestRobustness15CanariesOfEveryRoute(t *testing.T) {
 		}
 		strange := map[string]any{song + "-name": "x", "password": song, "nested": map[string]any{"token": []any{song}}}
 		admin.Try(r.Method, path, strange)
-		a.Client(t).Try(r.Method, path, strange)
+		for _, client := range []*appliancetest.Client{admin, a.Client(t)} {
+			client.Try(r.Method, path+"?token="+song, strange)
+		}
 	}
 	t.Logf("%d routes, %d of them take a secret, %d took what was sent", sent, secret, taken)
 	if sent < 80 || secret < 12 || taken < 10 {

@@ -27,6 +27,7 @@ func TestCallsAreRecordedBeforeTheAnswer(t *testing.T) {
 	} {
 		Handle(api, r, func(context.Context, *struct {
 			ID string `path:"id"`
+			Q  string `query:"q"`
 		}) (map[string]string, error) {
 			ran++
 			if r.Path == "/v1/refused/{id}" {

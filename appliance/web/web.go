@@ -173,6 +173,7 @@ func operation(r Route, status int) huma.Operation {
 		Tags:          []string{r.Tag},
 		DefaultStatus: status,
 		MaxBodyBytes:  maxJSON,
+		Middlewares:   huma.Middlewares{knownQuery},
 		Extensions:    map[string]any{"x-permission": r.Permission},
 	}
 	if r.Permission != Public {
