@@ -12,6 +12,7 @@ import { wizard } from './wizard.mjs';
 
 const domain = 'zitadel.ch'; // of the person whom the provider knows
 const zoe = 'zoe@example.net'; // who administers the new tenant
+const rex = 'rex@example.net'; // who loses every right in it
 
 /** A provider of the Go tests as a process of its own; it says on one line where it is. */
 async function provider(program, ...args) {
@@ -89,6 +90,20 @@ async function signInAtProvider(browser, appliance) {
   return page;
 }
 
+/** Who loses every right is cut off at once, and comes back without loading the page again. */
+async function comeBack(browser, appliance, admin) {
+  const roles = (await call(admin, 'GET', '/roles', null, 200)).items;
+  const role_ids = [roles.find((r) => r.name === 'Reader').id];
+  const { id } = await call(admin, 'POST', '/users', { name: 'Rex Reader', email: rex, password, role_ids }, 201);
+  const page = await enter(browser, appliance, rex);
+  const { items } = await call(admin, 'GET', `/assignments?subject_kind=user&subject_id=${id}`, null, 200);
+  const notice = page.getByText('The live connection is interrupted');
+  const cut = notice.waitFor();
+  for (const one of items) await call(admin, 'DELETE', `/assignments/${one.id}`, null, 204);
+  await cut;
+  await notice.waitFor({ state: 'hidden' });
+}
+
 /** SAML beside it: the administrator adds the provider, and another person comes in through it. */
 async function saml(browser, appliance, idp) {
   const admin = await enter(browser, appliance, zoe);
@@ -151,7 +166,7 @@ async function directory(appliance, page, token) {
   const answer = await page.request.get(`${appliance.url}/scim/v2/Users`, { headers: { Authorization: `Bearer ${token.trim()}` } });
   assert.equal(answer.status(), 200, await answer.text());
   const { Resources: people } = await answer.json();
-  assert.deepEqual(people.map((p) => p.userName).sort(), [`test-user2@${domain}`, zoe]);
+  assert.deepEqual(people.map((p) => p.userName).sort(), [rex, `test-user2@${domain}`, zoe]);
 }
 
 /** RFC 6238: the code of now for a Base32 secret. */
@@ -212,7 +227,9 @@ async function story(browser, appliance) {
       const done = items.filter((p) => p.done).map((p) => p.key);
       assert.deepEqual(done, ['administrator', 'domain', 'sign_in']);
     });
-    await step('its administrator maps a claim to a role', async () => mapRoles(await enter(browser, appliance, zoe), appliance));
+    const admin = await enter(browser, appliance, zoe);
+    await step('its administrator maps a claim to a role', () => mapRoles(admin, appliance));
+    await step('who loses every right is cut off, and comes back', () => comeBack(browser, appliance, admin));
     const person = await step('a person signs in at the provider', () => signInAtProvider(browser, appliance));
     await step('and sees only what is theirs', async () => {
       const session = await call(person, 'GET', '/session', null, 200);

@@ -55,6 +55,9 @@ interface Verdict {
   error?: string;
 }
 
+/** How long a connection that the server ended stays so, in milliseconds: twice as long each time, up to the most. */
+const again = { first: 500, most: 30_000 };
+
 /** The one Socket.IO connection of this browser tab; its client is loaded after sign-in. */
 @Injectable({ providedIn: 'root' })
 export class Realtime {
@@ -145,15 +148,26 @@ export class Realtime {
 
   private open(socket: Socket): Socket {
     let before = false;
+    let wait = again.first;
+    // Its client comes back by itself only when the network failed, not when the server said no.
+    const comeBack = () => {
+      this.link.set(this.wanted ? 'lost' : 'off');
+      if (socket.active || !this.wanted) return;
+      setTimeout(() => {
+        if (this.socket === socket) socket.connect();
+      }, wait);
+      wait = Math.min(wait * 2, again.most);
+    };
     socket.on('connect', () => {
       for (const key of this.watched.keys()) socket.emit('watch', watchArgs(key));
       for (const feed of this.feeds) this.join(socket, feed);
       this.link.set('online');
       if (before) this.joins.update((count) => count + 1);
       before = true;
+      wait = again.first;
     });
-    socket.on('disconnect', () => this.link.set(this.wanted ? 'lost' : 'off'));
-    socket.on('connect_error', () => this.link.set('lost'));
+    socket.on('disconnect', comeBack);
+    socket.on('connect_error', comeBack);
     socket.on('watch.ended', (end: { kind?: string }) => this.ended(end.kind ?? ''));
     socket.on('event', (event: LiveEvent) => this.deliver(event));
     return socket;
