@@ -54,8 +54,8 @@ func (a *Appliance) admit(ctx context.Context, c *Core, recipient string) ([]byt
 	})
 }
 
-// bundle collects it. Keys that are made when they are first used are made now:
-// two nodes would make two.
+// bundle collects it. Signing keys that are made when they are first used are made
+// now: two nodes would make two. The root key is there, or is handed over at starts.
 func (a *Appliance) bundle(ctx context.Context) (node.Bundle, error) {
 	b := node.Bundle{Name: a.settings.Load().Name, MadeAt: time.Now().UTC()}
 	if err := a.makeKeys(ctx); err != nil {
@@ -76,11 +76,6 @@ func (a *Appliance) bundle(ctx context.Context) (node.Bundle, error) {
 func (a *Appliance) makeKeys(ctx context.Context) error {
 	if a.settings.Load().HSM.Module != "" {
 		return nil
-	}
-	if a.cfg.RootKey == nil {
-		if _, err := a.rootKey(ctx); err != nil {
-			return err
-		}
 	}
 	if _, err := a.auditSigner().Key(ctx); err != nil {
 		return err
