@@ -214,7 +214,7 @@ func (t terms) where(args []any) (all conditions, _ []any) {
 	for _, w := range t.behalf {
 		is("behalf", w)
 	}
-	if len(t.behalf) > 0 {
+	if slices.ContainsFunc(t.behalf, func(w who) bool { return w.id.IsZero() }) {
 		all = append(all, "e.behalf_name > ''") // as the partial index has it
 	}
 	add(t.Target != "", "e.target_id = ?", t.Target)

@@ -25,6 +25,8 @@ type Invitation struct {
 	InvitedBy string    `json:"invited_by"`
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
+
+	inviter actor.Principal
 }
 
 // NewInvitation is what it takes to invite somebody.
@@ -50,7 +52,7 @@ func (s *Service) Invite(ctx context.Context, n NewInvitation) (Invitation, stri
 	token := newToken()
 	i := Invitation{
 		ID: id.New(), TenantID: a.TenantID, Name: n.Name, Email: n.Email,
-		RoleIDs: orEmpty(n.Roles), GroupIDs: orEmpty(n.Groups), InvitedBy: a.Name,
+		RoleIDs: orEmpty(n.Roles), GroupIDs: orEmpty(n.Groups), InvitedBy: a.Name, inviter: a.Principal(),
 	}
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
 		if err := s.mayInvite(ctx, i); err != nil {
@@ -276,7 +278,7 @@ func (s *Service) accept(ctx context.Context, i Invitation, acc account, fresh b
 // settle gives what the inviter was allowed to give. Roles and groups that
 // have gone since are left out.
 func (s *Service) settle(ctx context.Context, i Invitation, user id.ID) error {
-	as := actor.AsSystem(ctx, "invitation by "+i.InvitedBy, i.TenantID)
+	as := actor.With(ctx, actor.Actor{Kind: actor.System, Name: "invitation", TenantID: i.TenantID, OnBehalfOf: i.inviter})
 	for _, role := range i.RoleIDs {
 		if err := s.Permissions.Assign(as, user, role); err != nil && !missing(err) {
 			return err

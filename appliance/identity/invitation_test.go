@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"nimbus/appliance/actor"
+	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity"
@@ -61,6 +62,10 @@ func TestInvitation(t *testing.T) {
 	b.must(err)
 	if in, err := b.GroupsOf(t.Context(), b.tenant, user(bob.ID)); err != nil || len(in) != 1 {
 		t.Errorf("in %v, %v", in, err)
+	}
+	given := query[string](b, `select convert_from(body, 'UTF8') from `+db.TenantSchema(b.tenant)+`.audit_record where event = 'permission.role.assigned' order by id desc limit 1`)
+	if !strings.Contains(given, `"actor":{"kind":"system","name":"invitation"`) || !strings.Contains(given, `"on_behalf_of":{"kind":"user","id":"`+b.ann.ID.String()+`","name":"Ann"}`) {
+		t.Errorf("who invited is not who gave the role: %s", given)
 	}
 	_, err = b.AcceptInvitation(t.Context(), token, password, home)
 	b.refused("the second time", err, fault.Gone)

@@ -13,22 +13,23 @@ import (
 // addInvitation stores an invitation in place of an earlier one to the same
 // address, and reads its times back.
 func (store) addInvitation(ctx context.Context, i *Invitation, hash []byte, life time.Duration) error {
-	return db.Tx(ctx).QueryRow(ctx, `insert into invitation (id, token_hash, tenant_id, name, email, role_ids, group_ids, invited_by, expires_at)
-		values ($1, $2, $3, $4, $5, $6::uuid[], $7::uuid[], $8, now() + make_interval(secs => $9))
+	return db.Tx(ctx).QueryRow(ctx, `insert into invitation (id, token_hash, tenant_id, name, email, role_ids, group_ids, invited_by, expires_at, inviter_kind, inviter_id)
+		values ($1, $2, $3, $4, $5, $6::uuid[], $7::uuid[], $8, now() + make_interval(secs => $9), $10, $11)
 		on conflict (tenant_id, lower(email)) do update set id = excluded.id, token_hash = excluded.token_hash, name = excluded.name,
-			role_ids = excluded.role_ids, group_ids = excluded.group_ids, invited_by = excluded.invited_by,
+			role_ids = excluded.role_ids, group_ids = excluded.group_ids, invited_by = excluded.invited_by, inviter_kind = excluded.inviter_kind, inviter_id = excluded.inviter_id,
 			created_at = now(), expires_at = excluded.expires_at
 		returning created_at, expires_at`,
-		i.ID, hash, i.TenantID, i.Name, i.Email, texts(i.RoleIDs), texts(i.GroupIDs), i.InvitedBy, life.Seconds()).Scan(&i.CreatedAt, &i.ExpiresAt)
+		i.ID, hash, i.TenantID, i.Name, i.Email, texts(i.RoleIDs), texts(i.GroupIDs), i.InvitedBy, life.Seconds(), string(i.inviter.Kind), i.inviter.ID).Scan(&i.CreatedAt, &i.ExpiresAt)
 }
 
-const invitationColumns = `select i.id, i.tenant_id, t.name, i.name, i.email, i.role_ids::text[], i.group_ids::text[], i.invited_by, i.created_at, i.expires_at
+const invitationColumns = `select i.id, i.tenant_id, t.name, i.name, i.email, i.role_ids::text[], i.group_ids::text[], i.invited_by, i.created_at, i.expires_at, i.inviter_kind, i.inviter_id
 	from invitation i join tenant t on t.id = i.tenant_id `
 
 func scanInvitation(row pgx.CollectableRow) (Invitation, error) {
 	var i Invitation
 	var roles, groups []string
-	err := row.Scan(&i.ID, &i.TenantID, &i.Tenant, &i.Name, &i.Email, &roles, &groups, &i.InvitedBy, &i.CreatedAt, &i.ExpiresAt)
+	err := row.Scan(&i.ID, &i.TenantID, &i.Tenant, &i.Name, &i.Email, &roles, &groups, &i.InvitedBy, &i.CreatedAt, &i.ExpiresAt, &i.inviter.Kind, &i.inviter.ID)
+	i.inviter.Name = i.InvitedBy
 	if err == nil {
 		i.RoleIDs, err = parsed(roles)
 	}

@@ -24,6 +24,8 @@ export const auditPages = [
   { name: 'audit-activity', path: `/audit/activity/${person}` },
   { name: 'audit-history', path: `/audit/history/stack/${stack}` },
   { name: 'audit-record', path: '/audit/4308' },
+  { name: 'audit-record-claimed', path: '/audit/4305' },
+  { name: 'audit-on-behalf', path: '/audit?on_behalf_of=olga' },
   { name: 'audit-proved', path: '/audit/3900', act: wait(300) },
   { name: 'audit-pruned', path: '/audit/200' },
   { name: 'audit-verify', path: '/audit/verify' },
