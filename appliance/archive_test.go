@@ -45,6 +45,7 @@ func TestArchiveThroughTheDoor(t *testing.T) {
 			"rules": []any{map[string]any{"event": "test.thing", "days": 365}}}, http.StatusOK, nil)
 		seg := archived(t, c)
 		verifies(t, c)
+		asAsked(t, c)
 		readArchive(t, c, seg)
 		var page struct {
 			Items []struct{ Target struct{ ID string } }
@@ -83,6 +84,22 @@ func oldRecords(t *testing.T, a *appliancetest.Appliance, c *appliancetest.Clien
 	appliancetest.Exec(t, owner, `insert into `+schema+`.audit_record (id, event, body) select i, 'test.thing.done', b from unnest($1::uuid[], $2::bytea[]) u (i, b)`, ids, bodies)
 	verifies(t, c) // which seals them
 	appliancetest.Exec(t, owner, `update `+schema+`.audit_entry set sealed_at = now() - interval '2 years'`)
+}
+
+// asAsked looks that what the workflow did is recorded as its own, on behalf of
+// who had it run.
+func asAsked(t *testing.T, c *appliancetest.Client) {
+	t.Helper()
+	var page struct{ Items []forWhom }
+	c.Do(http.MethodGet, "/v1/audit/records?event=audit.records.pruned&event=audit.segment.archived", nil, http.StatusOK, &page)
+	if len(page.Items) < 2 {
+		t.Errorf("%+v", page.Items)
+	}
+	for _, r := range page.Items {
+		if r.Actor.Kind != "system" || r.Actor.Name != "AuditArchiveWorkflow" || r.OnBehalfOf.Kind != "user" || r.OnBehalfOf.Name != "Ada Admin" {
+			t.Errorf("%+v", r)
+		}
+	}
 }
 
 func verifies(t *testing.T, c *appliancetest.Client) {

@@ -172,7 +172,7 @@ export function whoActed(record: AuditRecord): string {
   const other = record.on_behalf_of;
   if (!other) return record.actor.name;
   const actor = record.actor.name;
-  return other.claimed ? $localize`${actor} for ${other.name} (claimed)` : $localize`${actor} for ${other.name}`;
+  return other.claimed ? $localize`${actor}, claimed for ${other.name}` : $localize`${actor} for ${other.name}`;
 }
 
 /** How the target of a record is called. */
