@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,12 +54,16 @@ func BenchmarkWebNodes(b *testing.B) {
 	c.client.Transport.(*http.Transport).MaxIdleConnsPerHost = 2 * atOnce
 	for b.Loop() {
 		for what, ask := range map[string]func(base string) bool{"read": c.reads, "write": c.writes} {
-			var one, two, ratio []float64
+			var one, two, ratio, spare []float64
 			for range laps {
 				alone := c.rate(ask, web[0].URL)
+				before, of := idle()
 				both := c.rate(ask, web[0].URL, web[1].URL)
-				one, two, ratio = append(one, alone), append(two, both), append(ratio, both/alone)
+				after, all := idle()
+				one, two, ratio, spare = append(one, alone), append(two, both), append(ratio, both/alone), append(spare, 100*(after-before)/(all-of))
 			}
+			b.Logf("two web nodes answer %.2f × the %ss of one (goal 1.7 ×); meanwhile %.0f %% of this machine's cores are idle, and near zero they are the limit",
+				median(ratio), what, median(spare))
 			b.ReportMetric(median(one), what+"s-of-one/s")
 			b.ReportMetric(median(two), what+"s-of-two/s")
 			b.ReportMetric(median(ratio), what+"-ratio")
@@ -67,6 +72,22 @@ func BenchmarkWebNodes(b *testing.B) {
 	if !limited {
 		b.Log("there are no control groups: the cores are shared with Postgres and the callers, which limit the ratio")
 	}
+}
+
+// idle is how long the cores did nothing, and how long they were there.
+func idle() (nothing, all float64) {
+	text, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(first) {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil || i > 8 { // later ones are part of earlier ones
+			continue
+		}
+		if all += n; i == 4 || i == 5 {
+			nothing += n
+		}
+	}
+	return nothing, all
 }
 
 func median(all []float64) float64 {
