@@ -80,6 +80,7 @@ type Backup struct {
 	VerifiedAt  *time.Time `json:"verified_at,omitempty"`
 	VerifyError string     `json:"verify_error,omitempty"`
 	Error       string     `json:"error,omitempty"`
+	Stopping    bool       `json:"stopping,omitempty" doc:"Somebody stopped it while it was made: what was written of it is removed."`
 	// Progress is what is being done now, and how far it is.
 	Progress *Progress `json:"progress,omitempty"`
 	// By is who asked for it.

@@ -194,8 +194,9 @@ func encrypt(plain []byte, to []age.Recipient) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// conclude notes how a backup ended. One that was not made leaves nothing in
-// the target; one that was made and not found whole stays there for a while.
+// conclude notes how a backup ended. One that was not made, or was stopped before,
+// leaves nothing in the target; one that was made and not found whole stays there for
+// a while, and one whose proof was stopped counts as made.
 func (s *Service) conclude(ctx context.Context, backup id.ID, reason string) (Backup, error) {
 	ctx = as(ctx)
 	s.mu.Lock()
@@ -203,8 +204,9 @@ func (s *Service) conclude(ctx context.Context, backup id.ID, reason string) (Ba
 	s.mu.Unlock()
 	b, err := s.change(ctx, backup, func(b *Backup) {
 		now := time.Now().UTC()
+		made := b.State == Verifying && !b.Stopping
 		b.FinishedAt, b.State = &now, Done
-		if reason != "" {
+		if reason != "" && !(made && reason == stopped) {
 			b.State, b.Error = Failed, reason
 		}
 	})
@@ -216,13 +218,14 @@ func (s *Service) conclude(ctx context.Context, backup id.ID, reason string) (Ba
 	if reason != "" {
 		e.Outcome, e.Priority = audit.Failure, audit.Error
 	}
-	if err := s.Audit.RecordAlone(ctx, id.ID{}, e); err != nil || reason == "" || b.Bytes > 0 {
+	if err := s.Audit.RecordAlone(ctx, id.ID{}, e); err != nil || b.State == Done || b.Bytes > 0 && !b.Stopping {
 		return b, err
 	}
 	if err := s.remove(ctx, b); err != nil {
 		s.Logger.Warn("what a failed backup left could not be removed from the target", "backup", b.ID, "error", err)
+		return b, nil
 	}
-	return b, nil
+	return s.change(ctx, backup, func(b *Backup) { b.Bytes, b.Stopping = 0, false })
 }
 
 // remove takes a backup's files out of the target, the summary first.

@@ -101,7 +101,7 @@ func (s *Service) watch(ctx context.Context, done chan struct{}) {
 func (s *Service) look(ctx context.Context) {
 	set, err := s.load(ctx)
 	if err == nil {
-		err = s.ship(ctx, set)
+		err = errors.Join(s.takeUp(ctx, set), s.ship(ctx, set))
 	}
 	if ctx.Err() != nil {
 		return

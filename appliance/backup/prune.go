@@ -186,7 +186,37 @@ func (s *Service) Settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.restored = &r
+	s.mu.Unlock()
 	return os.Remove(path)
+}
+
+// takeUp puts backups into the catalogue that it does not know after a restore. That
+// from which the appliance came back is proven.
+func (s *Service) takeUp(ctx context.Context, set Settings) error {
+	s.mu.Lock()
+	r := s.restored
+	s.mu.Unlock()
+	if r == nil || set.Target.Kind == None {
+		return nil
+	}
+	store, err := set.Target.Open()
+	if err != nil {
+		return err
+	}
+	if err := s.adopt(ctx, store, set); err != nil {
+		return err
+	}
+	if b, err := s.find(ctx, r.Backup); err == nil && b.State == Done && b.VerifiedAt == nil {
+		if _, err := s.change(ctx, b.ID, func(b *Backup) { b.VerifiedAt = &r.At }); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.restored = nil
+	s.mu.Unlock()
+	return nil
 }
 
 // forgetOne takes a backup out of the catalogue.

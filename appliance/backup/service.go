@@ -85,6 +85,7 @@ type Service struct {
 	mu       sync.Mutex // guards what follows
 	progress map[id.ID]Progress
 	client   sdk.Client
+	restored *restored // what this appliance was just restored from
 	shipping shipping
 	life     context.CancelFunc
 	done     chan struct{}

@@ -459,6 +459,55 @@ func TestPruneAdoptsAndDeletes(t *testing.T) {
 	}
 }
 
+// TestRestoredFromIsInTheCatalogue: what the appliance came back from is known again,
+// and proven, although the catalogue in it saw it being made.
+func TestRestoredFromIsInTheCatalogue(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.configure()
+	made, err := b.begin(b.ctx(), id.New(), Manual, "backup-1")
+	must(t, err)
+	_, err = b.make(b.ctx(), made.ID, quiet)
+	must(t, err)
+	raw, err := json.Marshal(restored{Backup: made.ID, At: time.Now().UTC()})
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(b.DataDir, restoredMark), raw, 0o600))
+	must(t, b.Settle(b.ctx()))
+	if all, err := b.catalogue(b.ctx()); err != nil || len(all) != 0 {
+		t.Fatalf("at the start there are %+v, %v", all, err)
+	}
+	for range 2 {
+		must(t, b.takeUp(b.ctx(), set))
+		if now, err := b.find(b.ctx(), made.ID); err != nil || now.State != Done || now.VerifiedAt == nil {
+			t.Errorf("it is %+v, %v", now, err)
+		}
+	}
+}
+
+// TestStoppedBackups: one that was stopped while it was made is gone, however far it
+// came; one whose proof was stopped is there.
+func TestStoppedBackups(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	for _, c := range []struct {
+		stopping bool
+		state    State
+		left     int
+	}{{true, Failed, 0}, {false, Done, 2}} {
+		made, err := b.begin(b.ctx(), id.New(), Manual, "backup-1")
+		must(t, err)
+		_, err = b.change(b.ctx(), made.ID, func(x *Backup) { x.Stopping = c.stopping })
+		must(t, err)
+		_, err = b.make(b.ctx(), made.ID, quiet)
+		must(t, err)
+		ended, err := b.conclude(b.ctx(), made.ID, stopped)
+		if err != nil || ended.State != c.state || len(b.inTarget("backups")) != c.left || (ended.Bytes > 0) != (c.left > 0) {
+			t.Errorf("%+v: it is %+v and there are %v, %v", c, ended, b.inTarget("backups"), err)
+		}
+	}
+}
+
 func TestOneBackupAtATime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

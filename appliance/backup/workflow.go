@@ -307,6 +307,11 @@ func (s *Service) stop(ctx context.Context, b Backup) error {
 	if err != nil {
 		return err
 	}
+	if b.State == Running {
+		if b, err = s.change(ctx, b.ID, func(b *Backup) { b.Stopping = b.State == Running }); err != nil {
+			return err
+		}
+	}
 	err = client.CancelWorkflow(ctx, b.Workflow, "")
 	if err != nil && (strings.Contains(err.Error(), "already completed") || strings.Contains(err.Error(), "not found")) {
 		return s.end(ctx, b)
