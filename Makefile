@@ -82,8 +82,8 @@ race: tools bundle ui ## run the Go tests under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: robust
-robust: tools bundle ui ## run the faults of upgrades, crashes and clusters at their full number
-	go test -timeout 60m ./appliance -run 'Robustness(01|46)|AnyNodeMayDie' -args -full
+robust: tools bundle ui ## run the faults of crashes, disks, upgrades and clusters at their full number
+	go test -timeout 60m ./appliance -run 'Robustness(01|02|46)|AnyNodeMayDie' -args -full
 
 .PHONY: record
 record: bundle ui ## keep what VERSION leaves behind, for the upgrade tests of later versions
@@ -95,6 +95,8 @@ e2e: tools build ## drive the story in Chromium; screenshots in build/screenshot
 	node ui/e2e/story.mjs
 	@echo "==> a new tenant in Chromium"
 	node ui/e2e/onboarding.mjs
+	@echo "==> a lost machine in Chromium"
+	node ui/e2e/restore.mjs
 
 .PHONY: bench
 bench: build ## measure boot, memory, size and deployment overhead

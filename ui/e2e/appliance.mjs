@@ -7,12 +7,12 @@ import { join } from 'node:path';
 
 const deadline = 60_000;
 
-/** Runs `nimbus serve`; dir is made when none is given. */
-export async function start(binary, dir) {
+/** Runs `nimbus serve`; dir is made when none is given, and the port is a free one. */
+export async function start(binary, dir, listen = '127.0.0.1:0') {
   const data = dir ?? mkdtempSync(join(tmpdir(), 'nimbus-e2e-'));
   chmodSync(data, 0o755); // as root, Postgres runs as another user
   const began = Date.now();
-  const child = spawn(binary, ['serve', '--data-dir', data, '--listen', '127.0.0.1:0', '--log-level', 'warn'], {
+  const child = spawn(binary, ['serve', '--data-dir', data, '--listen', listen, '--log-level', 'warn'], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const seen = { out: '', err: '' };

@@ -1,7 +1,9 @@
 // The first-run wizard, as a person does it.
+import { readFileSync } from 'node:fs';
+
 import { press, password, shot } from './browser.mjs';
 
-/** Does the wizard on an empty appliance; Ada administers the tenant Acme. */
+/** Does the wizard on an empty appliance and returns its recovery kit; Ada administers the tenant Acme. */
 export async function wizard(page, appliance) {
   await page.goto(appliance.url);
   await page.getByLabel('Setup token').fill(await appliance.token());
@@ -34,6 +36,7 @@ export async function wizard(page, appliance) {
   const download = page.waitForEvent('download', { timeout: 60_000 });
   await page.getByRole('button', { name: /download/i }).first().click();
   const path = await (await download).path();
+  const kit = readFileSync(path, 'utf8');
   await shot(page, 'setup-7-recovery-kit');
   await page.locator('input[type=file]').setInputFiles(path);
   const verify = page.getByRole('button', { name: /prove|verify|decrypt|check/i });
@@ -42,4 +45,5 @@ export async function wizard(page, appliance) {
   await shot(page, 'setup-8-done');
   await page.locator('button.primary').last().click();
   await page.getByLabel('E-mail address').waitFor();
+  return kit;
 }

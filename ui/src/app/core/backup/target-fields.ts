@@ -2,13 +2,14 @@ import { ChangeDetectionStrategy, Component, computed, input } from '@angular/co
 import { ReactiveFormsModule } from '@angular/forms';
 
 import { Problem } from '../api/problem';
+import { BucketFields } from '../form/bucket-fields';
 import { Field, FieldInput } from '../form/field';
 import { TargetField, TargetForm, TargetKind } from './target';
 
 /** The fields of a place for backups, by its kind. */
 @Component({
   selector: 'nb-target-fields',
-  imports: [Field, FieldInput, ReactiveFormsModule],
+  imports: [BucketFields, Field, FieldInput, ReactiveFormsModule],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './target-fields.html',
   styleUrl: './target-fields.scss',

@@ -2,12 +2,13 @@ import { ChangeDetectionStrategy, Component, inject, input, output } from '@angu
 
 import { Problem } from '../api/problem';
 import { Dialogs } from '../dialog/dialogs';
+import { Said } from '../format/said';
 import { Icon } from '../icon/icon';
 
 /** Shows a Problem where it happened, with its request number and, if wanted, a retry; a refusal can be explained. */
 @Component({
   selector: 'nb-problem',
-  imports: [Icon],
+  imports: [Icon, Said],
   changeDetection: ChangeDetectionStrategy.OnPush,
   host: { role: 'alert' },
   template: `
@@ -15,7 +16,7 @@ import { Icon } from '../icon/icon';
       <div class="notice tone-bad">
         <nb-icon name="error" />
         <div class="text">
-          <p>{{ it.message }}</p>
+          <p><nb-said [text]="it.message" /></p>
           @for (field of it.fields; track field.location) {
             <p class="small-text">
               <code>{{ field.location }}</code> {{ field.message }}

@@ -8,7 +8,7 @@ import { ChangeDetectionStrategy, Component, input } from '@angular/core';
     <progress max="100" [value]="percent()" [attr.aria-label]="label()"></progress>
     <p class="small-text soft">
       @if (stage()) {
-        {{ stage() }} · {{ percent() }} %
+        {{ stage() }} · <span class="nowrap">{{ percent() }} %</span>
       } @else {
         <ng-container i18n>Starting …</ng-container>
       }

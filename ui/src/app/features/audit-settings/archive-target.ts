@@ -7,6 +7,7 @@ import { remote } from '@core/api/remote';
 import { action } from '@core/feedback/action';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Toasts } from '@core/feedback/toasts';
+import { BucketField, BucketFields } from '@core/form/bucket-fields';
 import { Choice, Option } from '@core/form/choice';
 import { Field, FieldInput } from '@core/form/field';
 import { submit } from '@core/form/submit';
@@ -19,17 +20,9 @@ import { ArchiveKind, ArchiveTarget, targetBody } from './archive';
 /** Chooses where copies of records go, and tries the place. */
 @Component({
   selector: 'nb-archive-target',
-  imports: [Choice, Field, FieldInput, Icon, ProblemNotice, ReactiveFormsModule, RouterLink, Time],
+  imports: [BucketFields, Choice, Field, FieldInput, Icon, ProblemNotice, ReactiveFormsModule, RouterLink, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './archive-target.html',
-  styles: `
-    .fields {
-      display: grid;
-      grid-template-columns: repeat(auto-fit, minmax(min(14rem, 100%), 1fr));
-      gap: var(--s4);
-      align-items: start;
-    }
-  `,
 })
 export class ArchiveTargetCard {
   private readonly api = inject(Api);
@@ -56,6 +49,10 @@ export class ArchiveTargetCard {
     ca_pem: text(),
   });
   protected readonly saving = submit(this.form);
+  protected readonly errors = computed(() => {
+    this.saving.touched();
+    return (name: BucketField): string => this.saving.error(name);
+  });
   protected readonly testing = action();
   protected readonly changed = computed(() => {
     this.saving.touched();

@@ -17,6 +17,8 @@ export interface Backup {
   verified_at?: string | null;
   verify_error?: string;
   error?: string;
+  /** Somebody stopped it: it ends in some seconds. */
+  stopping?: boolean;
   progress?: { stage: string; percent: number } | null;
   by?: string;
 }

@@ -7,6 +7,7 @@ import { action } from '@core/feedback/action';
 import { ProblemNotice } from '@core/feedback/problem-notice';
 import { Toasts } from '@core/feedback/toasts';
 import { saveFile } from '@core/file/save-file';
+import { Said } from '@core/format/said';
 import { Icon } from '@core/icon/icon';
 import { Badge } from '@core/page/badge';
 import { PageHeader } from '@core/page/page-header';
@@ -18,7 +19,7 @@ import { Report, countOf, groupsOf, measuredLines, statusIcon, statusTone, statu
 /** What is wrong with the appliance and what to do, and the bundle for support. */
 @Component({
   selector: 'nb-doctor-page',
-  imports: [Badge, Icon, PageHeader, ProblemNotice, Time],
+  imports: [Badge, Icon, PageHeader, ProblemNotice, Said, Time],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './doctor-page.html',
   styleUrl: './doctor-page.scss',
