@@ -368,4 +368,13 @@ func TestCommandLine(t *testing.T) {
 	if refused := b.trail(b.tenant, "breakglass.session.refused"); len(refused) != 1 {
 		t.Fatalf("the request that Eve could not approve left %d records", len(refused))
 	}
+	asked := b.trail(b.tenant, "breakglass.session.requested")
+	if len(asked) != 2 {
+		t.Errorf("%d requests are recorded", len(asked))
+	}
+	for _, r := range asked {
+		if r.Actor.Kind != actor.Console || r.Actor.OnBehalfOf != (actor.Principal{Kind: actor.User, ID: b.bob.ID, Name: b.bob.Name}) {
+			t.Errorf("the request is not the console's on behalf of who proved to be Bob: %+v", r.Actor)
+		}
+	}
 }
