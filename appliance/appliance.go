@@ -54,6 +54,8 @@ type Config struct {
 	// lying in the data directory, and PIN that of the HSM.
 	RootKey []byte
 	PIN     string
+	// NoBackup lets an upgrade go on without a backup first.
+	NoBackup bool
 	// Unsafe turns off fsync, for tests.
 	Unsafe bool
 }
@@ -137,7 +139,10 @@ func (a *Appliance) openLocal(ctx context.Context) error {
 	}
 	s, err := a.Settings(ctx)
 	a.settings.Store(&s)
-	return err
+	if err != nil {
+		return err
+	}
+	return a.adopt(ctx)
 }
 
 // takeDirectory makes the data directory and locks it; the kernel gives the

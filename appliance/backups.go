@@ -173,7 +173,7 @@ func (a *Appliance) prove(ctx context.Context, t backup.Trial) (p backup.Proof, 
 	if err := a.recover(ctx, t); err != nil {
 		return p, err
 	}
-	in := New(Config{DataDir: t.Dir, Version: a.cfg.Version, Logger: a.cfg.Logger, RootKey: a.cfg.RootKey, Unsafe: true})
+	in := New(Config{DataDir: t.Dir, Version: a.cfg.Version, Logger: a.cfg.Logger, RootKey: a.cfg.RootKey, NoBackup: true, Unsafe: true})
 	defer func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
 		defer cancel()

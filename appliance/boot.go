@@ -84,7 +84,7 @@ func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error 
 		return err
 	}
 	a.database = a.settings.Load().Database
-	d, history, err := a.openDatabase(ctx, progress)
+	d, history, early, err := a.openDatabase(ctx, progress)
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error 
 		d.Close()
 		return err
 	}
+	a.tellEarly(ctx, core, early)
 	a.core.Store(core)
 	progress("done", 100)
 	return nil
@@ -118,36 +119,39 @@ func (a *Appliance) dropOther(ctx context.Context) error {
 	return err
 }
 
-func (a *Appliance) openDatabase(ctx context.Context, progress Progress) (*db.DB, []db.Migration, error) {
-	history, err := History()
-	if err != nil {
-		return nil, nil, err
+// openDatabase makes roles and the database where they are missing, and brings an
+// earlier release's schema to this one, after a backup.
+func (a *Appliance) openDatabase(ctx context.Context, progress Progress) (d *db.DB, history []db.Migration, early backup.Early, err error) {
+	if history, err = History(); err != nil {
+		return nil, nil, early, err
 	}
 	progress("starting Postgres", 10)
 	admin, err := a.adminDSN(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, early, err
 	}
 	passwords, err := a.passwords()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, early, err
 	}
-	progress("making roles and the database", 50)
+	if early, err = a.backUpFirst(ctx, admin(db.Database), history, progress); err != nil {
+		return nil, nil, early, err
+	}
+	progress("making roles and the database", 70)
 	cfg, err := db.Bootstrap(ctx, admin("postgres"), passwords)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, early, err
 	}
 	cfg.Logger = a.cfg.Logger
-	d, err := db.Open(ctx, cfg)
-	if err != nil {
-		return nil, nil, err
+	if d, err = db.Open(ctx, cfg); err != nil {
+		return nil, nil, early, err
 	}
-	progress("bringing the schema up to date", 70)
+	progress("bringing the schema up to date", 80)
 	if err := d.Migrate(ctx, history); err != nil {
 		d.Close()
-		return nil, nil, err
+		return nil, nil, early, err
 	}
-	return d, history, nil
+	return d, history, early, nil
 }
 
 // adminDSN starts the embedded server unless an external one was chosen, and
@@ -157,7 +161,7 @@ func (a *Appliance) adminDSN(ctx context.Context) (func(database string) string,
 		return externalDSN(a.cfg.DatabaseURL), nil
 	}
 	if s := a.settings.Load().Database; s.External {
-		dsn, err := a.OpenLocal(ctx, "database dsn", s.DSN)
+		dsn, err := a.OpenLocal(ctx, sealedDSN, s.DSN)
 		return externalDSN(string(dsn)), err
 	}
 	if a.postgres == nil {

@@ -99,7 +99,7 @@ func (a *Appliance) shownSettings() any {
 func (a *Appliance) knownSecrets(ctx context.Context) []string {
 	var all []string
 	s := a.settings.Load()
-	for purpose, sealed := range map[string][]byte{"database dsn": s.Database.DSN, "hsm pin": s.HSM.PIN} {
+	for purpose, sealed := range map[string][]byte{sealedDSN: s.Database.DSN, "hsm pin": s.HSM.PIN} {
 		if opened, err := a.OpenLocal(ctx, purpose, sealed); err == nil && len(sealed) > 0 {
 			all = append(all, string(opened))
 		}

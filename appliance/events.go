@@ -12,5 +12,7 @@ var _ = audit.Declare(
 	audit.EventType{Code: "system.disk.recovered", Priority: audit.Notice, Description: "it has twice that again"},
 	audit.EventType{Code: "system.address.updated", Priority: audit.Warning, Description: "another name or address of the appliance"},
 	audit.EventType{Code: "system.node.admitted", Priority: audit.Critical, Description: "the keys of the appliance were sealed for another machine, which can join with them"},
+	audit.EventType{Code: "system.database.moved", Priority: audit.Critical, Description: "the appliance moved to services outside; the first record there, with numbers and digests of what both sides hold"},
+	audit.EventType{Code: "system.database.returned", Priority: audit.Critical, Description: "it returned to its own databases, before anything was written outside"},
 	audit.EventType{Code: "system.outbound.updated", Priority: audit.Warning, Description: "which private addresses sign-in providers may have"},
 )

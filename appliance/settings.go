@@ -30,6 +30,10 @@ type Settings struct {
 	// Outbound are ranges of addresses that sign-in providers may have although
 	// they are not public.
 	Outbound []string `json:"outbound,omitempty"`
+	// Outside are the services that a move decided, sealed; see Outside.
+	Outside []byte `json:"outside,omitempty"`
+	// Move is one to services outside that was begun, or is over.
+	Move *Move `json:"move,omitempty"`
 	// Simulated starts the simulated cluster with the appliance.
 	Simulated bool `json:"simulated"`
 	// Complete is set when the first run is over; from then on it cannot be

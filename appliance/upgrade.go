@@ -21,11 +21,13 @@ type Upgrade struct {
 	Database postgres.UpgradePlan `json:"database"`
 	// Migrations are the names of what the schema lacks, oldest first; Scopes says
 	// how many schemas lack something.
-	Migrations []string        `json:"migrations"`
-	Scopes     int             `json:"scopes"`
-	Problem    string          `json:"problem"` // "" when it is possible
-	Cause      error           `json:"-"`
-	Kept       []postgres.Kept `json:"kept"` // clusters that earlier upgrades left
+	Migrations []string `json:"migrations"`
+	Scopes     int      `json:"scopes"`
+	// Backup is where a backup is made first: "none" when no target is set.
+	Backup  string          `json:"backup,omitempty"`
+	Problem string          `json:"problem"` // "" when it is possible
+	Cause   error           `json:"-"`
+	Kept    []postgres.Kept `json:"kept"` // clusters that earlier upgrades left
 }
 
 // offline takes the data directory without serving.
@@ -70,7 +72,11 @@ func (a *Appliance) checkUpgrade(ctx context.Context, u Upgrade) (_ Upgrade, err
 	if err != nil {
 		return u, err
 	}
-	return u, u.pending(ctx, admin(db.Database))
+	if err := u.pending(ctx, admin(db.Database)); err != nil || len(u.Migrations) == 0 {
+		return u, err
+	}
+	u.Backup, err = a.newBackups(&Core{}).Place(ctx)
+	return u, err
 }
 
 // pending fills in what the schema lacks, or why it cannot be brought forward.
@@ -155,7 +161,11 @@ func (a *Appliance) copyCluster(ctx context.Context, from, to postgres.DSN, prog
 		step := func(done, all int, t transfer.Table) {
 			progress(fmt.Sprintf("%s.%s: %d rows", t.Schema, t.Name, t.Rows), 10+(i*100+100*done/all)*85/100/len(others))
 		}
-		if _, err := transfer.CopyDatabase(ctx, from(name), to(name), step); err != nil {
+		err := transfer.CopyDatabase(ctx, from(name), to(name), false, step)
+		if err == nil {
+			err = transfer.SameCatalog(ctx, from(name), to(name))
+		}
+		if err != nil {
 			return fmt.Errorf("database %s: %w", name, err)
 		}
 	}
@@ -188,7 +198,10 @@ func (a *Appliance) rebuild(ctx context.Context, from, to postgres.DSN, password
 // onlyOurs refuses a server with a database of somebody else, which nobody here
 // knows how to make anew.
 func onlyOurs(ctx context.Context, dsn string) error {
-	foreign, err := transfer.Foreign(ctx, dsn, "postgres", db.Database, temporal.MainDatabase, temporal.VisibilityDatabase)
+	all, err := transfer.Databases(ctx, dsn)
+	foreign := slices.DeleteFunc(all, func(name string) bool {
+		return slices.Contains([]string{"postgres", db.Database, temporal.MainDatabase, temporal.VisibilityDatabase}, name)
+	})
 	if err == nil && len(foreign) > 0 {
 		err = fmt.Errorf("the old server also has the databases %s, which Nimbus did not make: move them elsewhere and drop them", strings.Join(foreign, ", "))
 	}

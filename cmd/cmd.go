@@ -104,7 +104,7 @@ func Root() *cobra.Command {
 	}
 	addGlobalFlags(root)
 	root.AddCommand(serveCommand(), setupCommand(), statusCommand(), auditCommand(), breakglassCommand(), userCommand(), factoryResetCommand(), pvesimCommand(), configCommand(), versionCommand())
-	root.AddCommand(nodeCommand(), backupCommand(), restoreCommand(), doctorCommand(), upgradeCommand(), supportBundleCommand(), certificateCommand(), licensesCommand(), manCommand())
+	root.AddCommand(nodeCommand(), backupCommand(), restoreCommand(), doctorCommand(), upgradeCommand(), migrateOutCommand(), supportBundleCommand(), certificateCommand(), licensesCommand(), manCommand())
 	return root
 }
 

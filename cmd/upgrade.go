@@ -14,7 +14,7 @@ import (
 )
 
 func upgradeCommand() *cobra.Command {
-	var check, giveUp bool
+	var check, giveUp, noBackup bool
 	var output string
 	cmd := &cobra.Command{
 		Use:   "upgrade",
@@ -22,14 +22,17 @@ func upgradeCommand() *cobra.Command {
 		Long: "Bring the data of an earlier release to this one: the embedded Postgres to this\n" +
 			"release's major version, and the schema. `nimbus serve` brings the schema forward by\n" +
 			"itself; only another major version of Postgres needs this command. The old cluster is\n" +
-			"kept beside the new one until --give-up-old. The appliance must be stopped; make a\n" +
-			"backup before. It may be interrupted at any time and run again.",
+			"kept beside the new one until --give-up-old. Before the schema is changed a backup is\n" +
+			"made where a target for backups is set; when that fails nothing is changed, unless\n" +
+			"--no-backup is given. The appliance must be stopped. It may be interrupted at any time\n" +
+			"and run again.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := settings(c)
 			if err != nil {
 				return err
 			}
+			cfg.NoBackup = noBackup
 			a := appliance.New(cfg)
 			defer stopQuietly(a, cfg)
 			ctx := actor.With(c.Context(), actor.Actor{Kind: actor.Setup, Name: "upgrade", OnBehalfOf: actor.AtConsole().OnBehalfOf})
@@ -47,6 +50,7 @@ func upgradeCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "only say what would change")
+	cmd.Flags().BoolVar(&noBackup, "no-backup", false, "make no backup first")
 	cmd.Flags().BoolVar(&giveUp, "give-up-old", false, "delete the clusters that earlier upgrades kept")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json, of --check")
 	return cmd
@@ -61,13 +65,7 @@ func stopQuietly(a *appliance.Appliance, cfg appliance.Config) {
 }
 
 func upgradeNow(ctx context.Context, a *appliance.Appliance, out io.Writer) error {
-	last := ""
-	u, err := a.Upgrade(ctx, func(stage string, percent int) {
-		if stage != last {
-			fmt.Fprintf(out, "%3d %%  %s\n", percent, stage)
-		}
-		last = stage
-	})
+	u, err := a.Upgrade(ctx, stages(out))
 	if err != nil {
 		return err
 	}
@@ -126,6 +124,13 @@ func describeUpgrade(out io.Writer, u appliance.Upgrade) {
 	}
 	if u.Scopes > 0 {
 		fmt.Fprintf(out, "in %d schemas, each in one transaction\n", u.Scopes)
+	}
+	switch u.Backup {
+	case "":
+	case "none":
+		fmt.Fprintln(out, "NO BACKUP is made first: no target is set, under System, Backups.")
+	default:
+		fmt.Fprintf(out, "a backup is made first, to %s\n", u.Backup)
 	}
 	for _, k := range u.Kept {
 		fmt.Fprintf(out, "kept from an earlier upgrade: %s (%d MB)\n", k.Path, k.Bytes>>20)

@@ -34,6 +34,10 @@ type Child struct {
 	// Log is a file for warnings and errors; empty keeps none.
 	Log    string
 	Shared Shared
+	// Move is set for one that moves to services outside instead of serving, and
+	// KillAt at which stage of that it kills itself.
+	Move   *appliance.Outside
+	KillAt string
 }
 
 // Shared is what a node uses together with others; empty for one that is alone.
@@ -225,6 +229,9 @@ func serveChild(told string) error {
 	a := appliance.New(appliance.Config{DataDir: c.Dir, Listen: "127.0.0.1:0", Version: "test", Logger: logger, Role: c.Shared.Role, DatabaseURL: c.Shared.DatabaseURL,
 		TemporalAddress: c.Shared.TemporalAddress, Temporal: c.Shared.Temporal, ValkeyURL: c.Shared.ValkeyURL, SharedDir: c.Shared.FilesDir})
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup"})
+	if c.Move != nil {
+		return c.move(ctx, a)
+	}
 	if err := a.Open(ctx); err != nil {
 		return err
 	}

@@ -157,10 +157,12 @@ func (store) link(ctx context.Context, entries []entry) error {
 	return err
 }
 
-// orphans lists records older than the horizon of the chain that have no entry.
+// orphans lists records older than the horizon of the chain that have no entry. A
+// horizon that lies ahead of every transaction is of another cluster, from which
+// the rows were moved, and says nothing here.
 func (store) orphans(ctx context.Context) ([]id.ID, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select r.id from audit_record r
-		where r.xid < (select max(horizon::text::bigint) from audit_entry)::text::xid8
+		where r.xid < (select horizon from audit_entry where horizon <= pg_snapshot_xmax(pg_current_snapshot()) order by sequence desc limit 1)
 		and not exists (select from audit_entry e where e.record_id = r.id) order by r.id`)
 	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
 }

@@ -26,11 +26,16 @@ func (s *Service) Run(ctx context.Context, kind Kind, verify bool, report Report
 	if err := s.endOfConsoles(ctx); err != nil {
 		return Backup{}, err
 	}
+	return s.run(ctx, kind, verify, report)
+}
+
+// run makes a backup from begin to end.
+func (s *Service) run(ctx context.Context, kind Kind, verify bool, report Report) (Backup, error) {
 	backup := id.New()
 	if _, err := s.begin(ctx, backup, kind, ""); err != nil {
 		return Backup{}, err
 	}
-	_, err = s.make(ctx, backup, report)
+	_, err := s.make(ctx, backup, report)
 	if err == nil && verify {
 		_, err = s.prove(ctx, backup, nil, report)
 	}

@@ -66,7 +66,7 @@ func (s *Service) begin(ctx context.Context, backup id.ID, kind Kind, workflow s
 		if err != nil {
 			return Backup{}, err
 		}
-		if !ended {
+		if !ended && s.later == nil { // before an upgrade no workflow runs
 			return Backup{}, fault.New(fault.Conflict, "A backup is being made or verified. Wait for it, or stop it first.")
 		}
 	}
@@ -74,7 +74,7 @@ func (s *Service) begin(ctx context.Context, backup id.ID, kind Kind, workflow s
 	if err != nil {
 		return Backup{}, err
 	}
-	err = s.Audit.RecordAlone(ctx, id.ID{}, audit.Entry{
+	err = s.record(ctx, audit.Entry{
 		Event: "backup.archive.started", Priority: audit.Notice, Target: target(backup), Details: map[string]any{"kind": kind, "target": set.Target.String()}})
 	if err != nil {
 		return Backup{}, err
@@ -218,7 +218,7 @@ func (s *Service) conclude(ctx context.Context, backup id.ID, reason string) (Ba
 	if reason != "" {
 		e.Outcome, e.Priority = audit.Failure, audit.Error
 	}
-	if err := s.Audit.RecordAlone(ctx, id.ID{}, e); err != nil || b.State == Done || b.Bytes > 0 && !b.Stopping {
+	if err := s.record(ctx, e); err != nil || b.State == Done || b.Bytes > 0 && !b.Stopping {
 		return b, err
 	}
 	if err := s.remove(ctx, b); err != nil {

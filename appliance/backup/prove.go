@@ -41,7 +41,7 @@ func (s *Service) prove(ctx context.Context, backup id.ID, key age.Identity, rep
 	if reason != "" {
 		e.Outcome, e.Priority = audit.Failure, audit.Critical
 	}
-	return proof, errors.Join(err, changed, s.Audit.RecordAlone(ctx, id.ID{}, e))
+	return proof, errors.Join(err, changed, s.record(ctx, e))
 }
 
 func (s *Service) trial(ctx context.Context, b Backup, key age.Identity, report Report) (Proof, error) {

@@ -87,6 +87,7 @@ type Service struct {
 	client   sdk.Client
 	restored *restored // what this appliance was just restored from
 	shipping shipping
+	later    *[]audit.Entry // records that wait, during BeforeUpgrade
 	life     context.CancelFunc
 	done     chan struct{}
 }
@@ -362,7 +363,7 @@ func (s *Service) Standing(ctx context.Context) (Standing, error) {
 	if err != nil {
 		return Standing{}, err
 	}
-	st := Standing{Configured: set.Target.Kind != None, AlarmAfter: time.Duration(set.AlarmAfter) * time.Hour}
+	st := Standing{Configured: set.Target.Kind != None && s.embedded() == nil, AlarmAfter: time.Duration(set.AlarmAfter) * time.Hour}
 	for _, b := range all {
 		if b.open() {
 			continue

@@ -336,7 +336,7 @@ func (s *Service) reschedule(ctx context.Context, set Settings) error {
 	if err != nil {
 		return err
 	}
-	spec, paused := s.spec(set), !set.Schedule.Enabled || set.Target.Kind == None
+	spec, paused := s.spec(set), !set.Schedule.Enabled || set.Target.Kind == None || s.embedded() != nil
 	_, err = client.ScheduleClient().Create(actor.AsSystem(ctx, "backups", id.ID{}), sdk.ScheduleOptions{
 		ID: scheduleID, Spec: spec, Paused: paused, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: time.Hour,
 		Action: &sdk.ScheduleWorkflowAction{ID: scheduleID, Workflow: backupWorkflow, TaskQueue: taskQueue, Args: []any{Input{Kind: Scheduled}}},

@@ -51,6 +51,15 @@ func ReadAppliedAt(ctx context.Context, dsn string) (Applied, error) {
 	return ReadApplied(ctx, conn)
 }
 
+// Newest is the version of the newest migration of the core schema.
+func (a Applied) Newest() string {
+	newest := ""
+	for _, m := range a[CoreSchema] {
+		newest = max(newest, m.Version)
+	}
+	return newest
+}
+
 // Pending lists, by scope, what history has beyond what was applied. A database
 // that is newer than history, or has a migration that was edited, is refused with
 // fault.Conflict.

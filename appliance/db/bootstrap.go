@@ -56,10 +56,20 @@ func BootstrapNamed(ctx context.Context, adminDSN, database string, p Passwords)
 	if err := makeSearchable(ctx, cfg, database); err != nil {
 		return Config{}, err
 	}
-	return Config{
-		AppDSN:   loginDSN(adminDSN, appRole, p.App, database),
-		OwnerDSN: loginDSN(adminDSN, ownerRole, p.Owner, database),
-	}, nil
+	return logins(adminDSN, database, p), nil
+}
+
+// Logins is how to reach the database that Bootstrap made. It returns fault.Invalid
+// for an address that cannot be read.
+func Logins(adminDSN string, p Passwords) (Config, error) {
+	if _, err := pgx.ParseConfig(adminDSN); err != nil {
+		return Config{}, addressFault(err)
+	}
+	return logins(adminDSN, Database, p), nil
+}
+
+func logins(adminDSN, database string, p Passwords) Config {
+	return Config{AppDSN: loginDSN(adminDSN, appRole, p.App, database), OwnerDSN: loginDSN(adminDSN, ownerRole, p.Owner, database)}
 }
 
 func checkServer(ctx context.Context, conn *pgx.Conn) error {

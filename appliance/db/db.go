@@ -56,6 +56,11 @@ type DB struct {
 	logger *slog.Logger
 }
 
+// Connections is how many a DB holds at most, of its usual size.
+const Connections = defaultConns + migrators + 1
+
+const defaultConns = 12
+
 // Open makes the pools and checks that the server answers. It returns
 // fault.Unavailable when it does not.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
@@ -63,7 +68,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.MaxConns == 0 {
-		cfg.MaxConns = 12
+		cfg.MaxConns = defaultConns
 	}
 	if cfg.MaxTenants == 0 {
 		cfg.MaxTenants = maxTenants

@@ -2,7 +2,9 @@ package transfer
 
 import (
 	"context"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -75,5 +77,30 @@ func Differences(before, after []string) []string {
 			before, after = before[1:], after[1:]
 		}
 	}
+	return all
+}
+
+var (
+	theirs = regexp.MustCompile(`^(role|member) `)
+	ofOurs = regexp.MustCompile(`^(role (nimbus_[a-z]+|tenant_[0-9a-f]{32}) |member (nimbus_[a-z]+|tenant_[0-9a-f]{32}) in (nimbus_[a-z]+|tenant_[0-9a-f]{32}) )`)
+)
+
+// portable is what of a catalog can be the same on another server: without roles
+// that are not ours, extensions that come with every database there and what only
+// a superuser sets; with one name for the administrator, and without the right
+// that Postgres 16 does not know.
+func portable(lines []string, admin string) []string {
+	owned := regexp.MustCompile(`\bowner="?` + regexp.QuoteMeta(admin) + `"? `)
+	var all []string
+	for _, line := range lines {
+		switch {
+		case theirs.MatchString(line) && !ofOurs.MatchString(line),
+			strings.HasPrefix(line, "searchable "), strings.HasPrefix(line, "extension "):
+			continue
+		}
+		line = owned.ReplaceAllString(line, "owner=administrator ")
+		all = append(all, strings.ReplaceAll(line, "=arwdDxtm/", "=arwdDxt/"))
+	}
+	slices.Sort(all)
 	return all
 }

@@ -18,7 +18,7 @@ const end = `\.` + "\n"
 // Write writes every table with a row, as COPY text that Read understands.
 func Write(ctx context.Context, conn *pgx.Conn, w io.Writer) error {
 	return reading(ctx, conn, func(tx pgx.Tx) error {
-		all, err := relations(ctx, tx)
+		all, err := relations(ctx, tx, "")
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func Write(ctx context.Context, conn *pgx.Conn, w io.Writer) error {
 
 // Read replaces the rows of a database by those of a file. It is for small ones.
 func Read(ctx context.Context, conn *pgx.Conn, file io.Reader) error {
-	return filling(ctx, conn, func(tx pgx.Tx, _ []relation) error {
+	return filling(ctx, conn, "", func(tx pgx.Tx, _ []relation) error {
 		for in := bufio.NewReader(file); ; {
 			head, err := in.ReadString('\n')
 			if errors.Is(err, io.EOF) && head == "" {

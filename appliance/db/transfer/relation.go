@@ -24,25 +24,25 @@ func (r relation) table(s *sum) Table {
 	return Table{Schema: r.Schema, Name: r.Name, Rows: s.rows, Sum: s.String()}
 }
 
-// relations lists the tables of a database that are not Postgres's own. What
-// belongs to an extension comes with the extension.
-func relations(ctx context.Context, tx pgx.Tx) ([]relation, error) {
+// relations lists the tables of a schema, of all when it is "", that are not
+// Postgres's own. What belongs to an extension comes with the extension.
+func relations(ctx context.Context, tx pgx.Tx, schema string) ([]relation, error) {
 	rows, _ := tx.Query(ctx, `select n.nspname, c.relname, c.relforcerowsecurity, coalesce((
 	select string_agg(quote_ident(a.attname), ', ' order by a.attname) from pg_attribute a
 	where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''), '')
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'r' and n.nspname !~ '^(pg_|information_schema)'
+where c.relkind = 'r' and n.nspname !~ '^(pg_|information_schema)' and $1 in ('', n.nspname)
 and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-order by 1, 2`, pgx.QueryExecModeSimpleProtocol)
+order by 1, 2`, pgx.QueryExecModeSimpleProtocol, schema)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
 }
 
-func list(all []relation) string {
-	names := make([]string, len(all))
+func names(all []relation) string {
+	quoted := make([]string, len(all))
 	for i, r := range all {
-		names[i] = r.String()
+		quoted[i] = r.String()
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(quoted, ", ")
 }
 
 // sum adds up the SHA-256 of each line written to it, so that the order of the

@@ -5,8 +5,10 @@
 // It needs no program of Postgres. Rows travel as COPY text, which every version
 // reads; constraints are taken off before and put on again after, so that the new
 // server checks each of them on all rows. What arrived is read back and compared
-// by number and by a sum over the SHA-256 of each row. Everything happens in one
-// transaction: the target is complete or as it was.
+// by number and by a sum over the SHA-256 of each row. Each schema is one
+// transaction: in the target it is complete or as it was. No transaction has to
+// lock the tables of more than one tenant, and a copy that was interrupted need
+// not do again what it had done.
 package transfer
 
 import (
@@ -38,37 +40,35 @@ const session = `set local datestyle = 'ISO, YMD'; set local intervalstyle = 'po
 set local extra_float_digits = 1; set local bytea_output = 'hex'; set local client_encoding = 'UTF8'; set local statement_timeout = 0;
 set local search_path = pg_catalog, pg_temp`
 
-// Copy replaces the rows of every table of to with those of from. Both hold the
+// copySchema replaces the rows of every table of a schema. Both servers hold the
 // same tables, and nobody writes to either. The login of to owns its tables.
-func Copy(ctx context.Context, from, to *pgx.Conn, progress Progress) ([]Table, error) {
-	var copied []Table
-	err := reading(ctx, from, func(source pgx.Tx) error {
-		return filling(ctx, to, func(target pgx.Tx, all []relation) error {
-			if err := sameTables(ctx, source, all); err != nil {
+func copySchema(ctx context.Context, from, to *pgx.Conn, schema string, arrived func(Table)) error {
+	return reading(ctx, from, func(source pgx.Tx) error {
+		return filling(ctx, to, schema, func(target pgx.Tx, all []relation) error {
+			if err := sameTables(ctx, source, schema, all); err != nil {
 				return err
 			}
-			for i, r := range all {
+			for _, r := range all {
 				t, err := copyTable(ctx, source, target, r)
 				if err != nil {
 					return fmt.Errorf("%s: %w", r, err)
 				}
-				copied = append(copied, t)
-				progress(i+1, len(all), t)
+				arrived(t)
 			}
-			return copySequences(ctx, source, target)
+			return copySequences(ctx, source, target, schema)
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return copied, nil
 }
 
 // Count reads all tables and returns what is in them.
 func Count(ctx context.Context, conn *pgx.Conn) ([]Table, error) {
+	return countSchema(ctx, conn, "", func(Table) {})
+}
+
+func countSchema(ctx context.Context, conn *pgx.Conn, schema string, counted func(Table)) ([]Table, error) {
 	var all []Table
 	err := reading(ctx, conn, func(tx pgx.Tx) error {
-		found, err := relations(ctx, tx)
+		found, err := relations(ctx, tx, schema)
 		for _, r := range found {
 			if err != nil {
 				return err
@@ -76,6 +76,7 @@ func Count(ctx context.Context, conn *pgx.Conn) ([]Table, error) {
 			var sum sum
 			err = copyOut(ctx, tx, r, &sum)
 			all = append(all, r.table(&sum))
+			counted(r.table(&sum))
 		}
 		return err
 	})
@@ -92,18 +93,18 @@ func reading(ctx context.Context, conn *pgx.Conn, fn func(pgx.Tx) error) error {
 	})
 }
 
-// filling empties every table, runs fn without constraints, and puts them back,
-// all or nothing.
-func filling(ctx context.Context, conn *pgx.Conn, fn func(tx pgx.Tx, all []relation) error) error {
+// filling empties every table of a schema, or of all, runs fn without constraints,
+// and puts them back, all or nothing.
+func filling(ctx context.Context, conn *pgx.Conn, schema string, fn func(tx pgx.Tx, all []relation) error) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, session, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}
-		all, err := relations(ctx, tx)
+		all, err := relations(ctx, tx, schema)
 		if err != nil {
 			return err
 		}
-		off, on, err := guards(ctx, tx, all)
+		off, on, err := guards(ctx, tx, schema, all)
 		if err != nil {
 			return err
 		}
@@ -120,7 +121,7 @@ func filling(ctx context.Context, conn *pgx.Conn, fn func(tx pgx.Tx, all []relat
 
 // guards are statements that take off and put on what hinders a load: foreign
 // keys, triggers and forced row-level security.
-func guards(ctx context.Context, tx pgx.Tx, all []relation) (off, on string, err error) {
+func guards(ctx context.Context, tx pgx.Tx, schema string, all []relation) (off, on string, err error) {
 	var before, after, last strings.Builder
 	for _, r := range all {
 		fmt.Fprintf(&before, "alter table %s disable trigger user;\n", r)
@@ -130,7 +131,7 @@ func guards(ctx context.Context, tx pgx.Tx, all []relation) (off, on string, err
 			fmt.Fprintf(&last, "alter table %s force row level security;\n", r)
 		}
 	}
-	rows, _ := tx.Query(ctx, foreignKeys, pgx.QueryExecModeSimpleProtocol)
+	rows, _ := tx.Query(ctx, foreignKeys, pgx.QueryExecModeSimpleProtocol, schema)
 	type key struct{ Table, Name, Definition string }
 	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[key])
 	for _, k := range keys {
@@ -138,18 +139,19 @@ func guards(ctx context.Context, tx pgx.Tx, all []relation) (off, on string, err
 		fmt.Fprintf(&after, "alter table %s add constraint %s %s;\n", k.Table, k.Name, k.Definition)
 	}
 	if len(all) > 0 {
-		fmt.Fprintf(&before, "truncate %s;\n", list(all))
+		fmt.Fprintf(&before, "truncate %s;\n", names(all))
 	}
 	return before.String(), after.String() + last.String(), err
 }
 
-const foreignKeys = `select conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid)
-from pg_constraint where contype = 'f' and connamespace::regnamespace::text !~ '^(pg_|information_schema)' order by 1, 2`
+const foreignKeys = `select conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(c.oid)
+from pg_constraint c join pg_namespace n on n.oid = connamespace
+where contype = 'f' and nspname !~ '^(pg_|information_schema)' and $1 in ('', nspname) order by 1, 2`
 
 // sameTables refuses a source that has tables which the target lacks, or the
 // other way round.
-func sameTables(ctx context.Context, source pgx.Tx, target []relation) error {
-	found, err := relations(ctx, source)
+func sameTables(ctx context.Context, source pgx.Tx, schema string, target []relation) error {
+	found, err := relations(ctx, source, schema)
 	if err != nil {
 		return err
 	}
@@ -207,8 +209,9 @@ func copyIn(ctx context.Context, tx pgx.Tx, r relation, in io.Reader) error {
 }
 
 // copySequences gives each sequence the value that it had.
-func copySequences(ctx context.Context, source, target pgx.Tx) error {
-	rows, _ := source.Query(ctx, `select format('%I.%I', schemaname, sequencename), last_value from pg_sequences where last_value is not null`, pgx.QueryExecModeSimpleProtocol)
+func copySequences(ctx context.Context, source, target pgx.Tx, schema string) error {
+	rows, _ := source.Query(ctx, `select format('%I.%I', schemaname, sequencename), last_value from pg_sequences
+where last_value is not null and schemaname = $1`, pgx.QueryExecModeSimpleProtocol, schema)
 	type value struct {
 		Name string
 		Last int64

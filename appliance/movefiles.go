@@ -1,0 +1,164 @@
+package appliance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"nimbus/appliance/fault"
+)
+
+// MovedFiles are the files that every node needs, as both folders hold them.
+type MovedFiles struct {
+	To     string `json:"to"`
+	Files  int    `json:"files"`
+	Bytes  int64  `json:"bytes"`
+	Digest string `json:"digest"` // over names and contents
+}
+
+// sharedTrees lie in the folder that nodes share; what is unpacked from the
+// binary, or lives only while something runs, stays.
+var (
+	sharedTrees = []string{"audit", "pulumi"}
+	notShared   = []string{"pulumi/bin", "pulumi/home", "pulumi/tmp", "pulumi/state/.pulumi/locks"}
+)
+
+// examineFiles looks at the folder that is to be shared.
+func (m *mover) examineFiles() {
+	if m.to.SharedDir == "" || m.to.SharedDir == m.sharedDir() {
+		m.check("files", true, "The state of stacks and the archive stay in %s.", m.sharedDir())
+		return
+	}
+	needed := uint64(0)
+	err := m.files(func(_, path string) error {
+		info, err := os.Stat(path)
+		if err == nil {
+			needed += uint64(info.Size())
+		}
+		return err
+	})
+	var st syscall.Statfs_t
+	err = errors.Join(err, syscall.Statfs(m.to.SharedDir, &st))
+	if err == nil {
+		err = tryWrite(m.to.SharedDir)
+	}
+	if err != nil {
+		m.check("files", false, "The folder %s cannot be used: %v. Make it, and give it to the user of the service.", m.to.SharedDir, err)
+		return
+	}
+	free := st.Bavail * uint64(st.Bsize)
+	m.check("files", free > needed, "%d MB of files go to %s, where %d MB are free.", needed>>20, m.to.SharedDir, free>>20)
+}
+
+func tryWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".nimbus-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// copyFiles copies what every node needs to the folder that they will share, and
+// reads it back. What is there already with other contents is replaced.
+func (m *mover) copyFiles(ctx context.Context) error {
+	if m.to.SharedDir == "" || m.to.SharedDir == m.sharedDir() {
+		return nil
+	}
+	moved, all := &MovedFiles{To: m.to.SharedDir}, sha256.New()
+	err := m.files(func(name, path string) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		m.progress("copying "+name, 62)
+		bytes, sum, err := copyFile(path, filepath.Join(m.to.SharedDir, name))
+		if err != nil {
+			return fault.Wrap(fault.Unavailable, err, "The file %s could not be copied: %v", path, err)
+		}
+		moved.Files++
+		moved.Bytes += bytes
+		fmt.Fprintf(all, "%q %s\n", name, sum)
+		return nil
+	})
+	moved.Digest = hex.EncodeToString(all.Sum(nil))
+	m.report.Files = moved
+	return err
+}
+
+// files calls fn with each file that nodes share, by its name in the folder.
+func (m *mover) files(fn func(name, path string) error) error {
+	root := m.sharedDir()
+	for _, tree := range sharedTrees {
+		err := filepath.WalkDir(filepath.Join(root, tree), func(path string, e fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(root, path)
+			switch {
+			case err != nil:
+				return err
+			case e.IsDir() && slices.Contains(notShared, name):
+				return fs.SkipDir
+			case !e.Type().IsRegular():
+				return nil
+			}
+			return fn(name, path)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFile copies a file beside its new place, reads it back, and renames it: there
+// it is whole or not at all.
+func copyFile(from, to string) (bytes int64, sum string, err error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return 0, "", err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return 0, "", err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(to), ".new-") // mode 0600
+	if err != nil {
+		return 0, "", err
+	}
+	defer os.Remove(out.Name())
+	sent := sha256.New()
+	bytes, err = io.Copy(io.MultiWriter(out, sent), in)
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return 0, "", err
+	}
+	arrived, err := sumFile(out.Name())
+	if sum = hex.EncodeToString(sent.Sum(nil)); err == nil && arrived != sum {
+		err = errors.New("what arrived is not what was sent")
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	return bytes, sum, os.Rename(out.Name(), to)
+}
+
+func sumFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
