@@ -51,7 +51,7 @@ func TestUpgradeMakesABackupFirst(t *testing.T) {
 	s := &story{Appliance: p.Appliance, t: t}
 	s.verifyChain()
 	var all struct{ Items []backup.Backup }
-	s.SignIn(t, "ada@example.com", s.Root).Do(http.MethodGet, "/v1/backups", nil, http.StatusOK, &all)
+	s.SignIn(t, "ada@example.com", s.Root).Do(http.MethodGet, "/v1/system/backups", nil, http.StatusOK, &all)
 	done := 0
 	for _, b := range all.Items {
 		if b.Kind == backup.BeforeUpgrade && b.State == backup.Done && b.VerifiedAt != nil {
@@ -71,9 +71,9 @@ func protect(t testing.TB, dir, recipient, target string) {
 	a := moved(t, dir)
 	must(t, a.Open(t.Context()))
 	must(t, a.Change(t.Context(), func(s *appliance.Settings) { s.Name, s.Recovery, s.Complete = "Lab", recipient, true }))
-	must(t, a.Front().Put(t.Context(), "backup.settings", map[string]any{
+	must(t, a.Front().Put(t.Context(), "backup.settings", map[string]any{"settings": map[string]any{
 		"target": map[string]any{"kind": "directory", "path": target}, "schedule": map[string]any{"enabled": false, "at": "02:30"},
 		"keep": map[string]any{"daily": 7}, "recipients": []string{}, "alarm_after_hours": 36, "verify": true,
-	}))
+	}}))
 	must(t, a.Stop(context.Background()))
 }

@@ -201,7 +201,7 @@ func (a *Appliance) wire(d *db.DB, history []db.Migration) *Core {
 		URL: func() string { return a.settings.Load().URL }, Keyring: func() *secret.Keyring { return c.Keyring },
 		StepUpProviders: func(ctx context.Context) ([]identity.StepUpAtIdP, error) { return c.Federation.StepUpProviders(ctx) },
 		SessionPolicy:   c.sessionPolicy, Policy: c.passwordPolicy, MFAPolicy: c.mfaPolicy, Reserve: c.reservePeople, Mail: c.mail,
-		TenantForEmail: c.Tenants.TenantForEmail})
+		TenantForEmail: c.Tenants.TenantForEmail, Zone: c.timeZone})
 	c.Notification = notification.New(notification.Config{DB: d, Audit: c.Audit, Logger: log, Check: check, IsRoot: isRoot,
 		Keyring: func() *secret.Keyring { return c.Keyring }})
 	c.CMDB = cmdb.New(cmdb.Config{DB: d, Audit: c.Audit, Check: check, Events: c.Events, Logger: log})

@@ -92,8 +92,8 @@ func checkServer(ctx context.Context, conn *pgx.Conn) error {
 func makeRoles(ctx context.Context, conn *pgx.Conn, p Passwords) error {
 	const lock = `select pg_advisory_xact_lock(7017280452245743464);` // two appliances on one server
 	script := lock + roleSQL(coreRole, "nologin") +
-		roleSQL(ownerRole, "login createrole nobypassrls password "+quote(p.Owner)) +
-		roleSQL(appRole, "login noinherit nobypassrls password "+quote(p.App)) +
+		roleSQL(ownerRole, "login createrole password "+quote(p.Owner)) +
+		roleSQL(appRole, "login noinherit password "+quote(p.App)) +
 		fmt.Sprintf(`grant %s to %s with inherit false, set true; grant %s to current_user with set true;`, coreRole, appRole, ownerRole)
 	_, err := conn.Exec(ctx, "begin;"+script+"commit;", pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
@@ -102,8 +102,11 @@ func makeRoles(ctx context.Context, conn *pgx.Conn, p Passwords) error {
 	return nil
 }
 
+// roleSQL makes a role when it is missing. That it bypasses no row-level security is
+// said only where it does: a login that is no superuser may not say so.
 func roleSQL(role, options string) string {
-	return fmt.Sprintf(`do $do$ begin if not exists (select from pg_roles where rolname = '%[1]s') then create role %[1]s; end if; end $do$;
+	return fmt.Sprintf(`do $do$ begin if not exists (select from pg_roles where rolname = '%[1]s') then create role %[1]s; end if;
+if (select rolbypassrls from pg_roles where rolname = '%[1]s') then alter role %[1]s nobypassrls; end if; end $do$;
 alter role %[1]s %[2]s;`, role, options)
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"nimbus/appliance/actor"
 	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 // Mailed tells whether a link has been mailed to the person it is for. When it
@@ -44,11 +47,12 @@ func (s *Service) MailInvitation(ctx context.Context, i Invitation, link string)
 
 It works once, until %s.
 If you do not expect this invitation, ignore this message.
-`, i.Name, i.InvitedBy, link, i.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC")))
+`, i.Name, i.InvitedBy, link, s.until(ctx, i.TenantID, i.ExpiresAt)))
 }
 
 // MailReset mails the link of a reset that was just made to the person's address.
 func (s *Service) MailReset(ctx context.Context, r Reset) Mailed {
+	a, _ := actor.From(ctx)
 	return s.mail(ctx, r.Email, "Choose a new password for Nimbus", fmt.Sprintf(`Hello %s,
 
 an administrator made this link for you. Open it to choose a new password:
@@ -56,5 +60,17 @@ an administrator made this link for you. Open it to choose a new password:
 %s
 
 It works once, until %s.
-`, r.Name, r.Link, r.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC")))
+`, r.Name, r.Link, s.until(ctx, a.TenantID, r.ExpiresAt)))
+}
+
+// until says a moment in a tenant's time zone.
+func (s *Service) until(ctx context.Context, tenant id.ID, at time.Time) string {
+	zone := time.UTC
+	if s.Zone != nil {
+		zone = s.Zone(ctx, tenant)
+	}
+	if at = at.In(zone); zone == time.UTC {
+		return at.Format("2 January 2006, 15:04 UTC")
+	}
+	return at.Format("2 January 2006, 15:04 UTC-07:00")
 }

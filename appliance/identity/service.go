@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
@@ -58,6 +59,8 @@ type Config struct {
 	// Mail sends a text to addresses: fault.Conflict when there is no mail
 	// server. nil mails nothing.
 	Mail func(ctx context.Context, to []string, subject, text string) error
+	// Zone is where a tenant is, for times in mails; nil: UTC.
+	Zone func(ctx context.Context, tenant id.ID) *time.Location
 	// Reserve fails with fault.Conflict when a tenant may have no more people;
 	// it is called in the tenant's transaction. nil is no limit.
 	Reserve func(ctx context.Context, tenant id.ID, people int64) error

@@ -38,7 +38,7 @@ type Settings struct {
 	Password       PasswordSettings `json:"password" required:"false"`
 	MFA            MFASettings      `json:"mfa" required:"false"`
 	LocalSignIn    bool             `json:"local_sign_in" required:"false" doc:"Whether people may sign in with a password of this appliance. true when left out."`
-	TimeZone       string           `json:"time_zone" required:"false" maxLength:"64" doc:"A name of the IANA database. UTC when left out."`
+	TimeZone       string           `json:"time_zone" required:"false" maxLength:"64" doc:"A name of the IANA database. Left out, people see times in their own zone, and reports, digests and mails use UTC."`
 	Locale         string           `json:"locale" required:"false" maxLength:"35" doc:"A BCP 47 tag. en when left out."`
 }
 
@@ -69,7 +69,7 @@ func DefaultSettings() Settings {
 		Session:     SessionSettings{MaxPerUser: 20, IdleMinutes: 720, MaxHours: 168},
 		Password:    PasswordSettings{MinLength: 12, History: 5, BreachedCheck: true},
 		MFA:         MFASettings{RequiredFor: MFANobody, StepUpMinutes: 10},
-		LocalSignIn: true, TimeZone: "UTC", Locale: "en",
+		LocalSignIn: true, Locale: "en",
 	}
 }
 
@@ -93,7 +93,7 @@ func (s Settings) validate() error {
 	if s.MFA.RequiredFor != MFANobody && s.MFA.RequiredFor != MFAAdministrators && s.MFA.RequiredFor != MFAEverybody {
 		return fault.BadField("body.mfa.required_for", "A second factor is required for nobody, administrators or everybody.")
 	}
-	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" || s.TimeZone == "Local" {
+	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "Local" {
 		return fault.BadField("body.time_zone", "%q is not a time zone. It looks like Europe/Vienna.", s.TimeZone)
 	}
 	if !locale.MatchString(s.Locale) {

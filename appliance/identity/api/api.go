@@ -114,6 +114,7 @@ type sessionAnswer struct {
 	Method          identity.Method `json:"method,omitempty" doc:"How the session was begun; missing for API tokens."`
 	MFA             bool            `json:"mfa" doc:"A second factor was proven."`
 	Appliance       Appliance       `json:"appliance"`
+	TimeZone        string          `json:"time_zone" doc:"Of the tenant; empty when it chose none: show times in the reader's own."`
 	BreakGlass      any             `json:"breakglass"`
 	Limits
 }
@@ -158,14 +159,15 @@ func (h handlers) session(ctx context.Context, _ *web.None) (sessionAnswer, erro
 	tenants, err3 := h.Tenants.Named(ctx, ids)
 	email, signIn, err4 := h.Identity.Me(ctx)
 	limits, err5 := h.limits(ctx, a)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	set, err6 := h.Tenants.SettingsOf(ctx, a.TenantID)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return sessionAnswer{}, err
 	}
 	answer := sessionAnswer{
 		ID: a.Session, User: userName{a.ID, a.Name, email}, Permissions: mine, Tenants: []tenantName{},
 		SignedInAt: signIn.SignedInAt, AuthenticatedAt: a.AuthenticatedAt, ExpiresAt: signIn.ExpiresAt,
 		Method: signIn.Method, MFA: a.MFA, Appliance: h.Appliance(), BreakGlass: h.BreakGlass(ctx),
-		Limits: limits,
+		TimeZone: set.TimeZone, Limits: limits,
 	}
 	for _, t := range tenants {
 		name := tenantName{t.ID, t.Name, t.IsRoot}

@@ -38,6 +38,7 @@ type door struct {
 	root   id.ID
 	tenant id.ID
 	ann    identity.User
+	homes  *tenancy.Service
 	mfa    string // whom the tenants ask for a second factor
 }
 
@@ -59,6 +60,7 @@ func open(t *testing.T) *door {
 		MFAPolicy: func(context.Context, id.ID) (identity.MFAPolicy, error) {
 			return identity.MFAPolicy{RequiredFor: d.mfa}, nil
 		}})
+	d.homes = tenants
 	d.settle(tenants)
 	d.api = web.New("test", quiet)
 	api.Register(d.api, api.Config{
@@ -380,4 +382,21 @@ func TestServiceAccountThroughTheDoor(t *testing.T) {
 	ann.do(http.MethodPatch, path, map[string]any{"status": "disabled"}, http.StatusOK)
 	ann.do(http.MethodDelete, path, nil, http.StatusNoContent)
 	ann.do(http.MethodDelete, path, nil, http.StatusNotFound)
+}
+
+// TestSessionTellsTheZone: the tenant's, and none before it chose one.
+func TestSessionTellsTheZone(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	c := &caller{door: d}
+	if s := c.do("POST", "/v1/session", ann, http.StatusCreated); s["time_zone"] != "" {
+		t.Errorf("before one was chosen: %v", s["time_zone"])
+	}
+	set := tenancy.DefaultSettings()
+	set.TimeZone = "Europe/Vienna"
+	provider := actor.With(t.Context(), actor.Actor{Kind: actor.Setup, Name: "setup", TenantID: d.root})
+	d.must(d.homes.SetSettings(provider, d.tenant, set))
+	if s := c.do("GET", "/v1/session", nil, http.StatusOK); s["time_zone"] != "Europe/Vienna" {
+		t.Errorf("after it was chosen: %v", s["time_zone"])
+	}
 }

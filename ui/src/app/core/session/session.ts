@@ -2,6 +2,7 @@ import { Injectable, computed, inject, signal } from '@angular/core';
 
 import { Api } from '../api/api';
 import { Problem } from '../api/problem';
+import { useZone } from '../time/zone';
 import { allows } from './permission';
 
 /** A tenant that the person can work in. */
@@ -28,6 +29,8 @@ export interface SessionView {
   permissions: string[];
   authenticated_at: string;
   appliance: { name: string; url: string; version: string; time_zone: string };
+  /** Of the tenant; empty when it chose none, and times are shown in the browser's own. */
+  time_zone?: string;
   breakglass: BreakglassRef | null;
   /** How the session was begun. */
   method?: SessionMethod;
@@ -86,7 +89,7 @@ export class Session {
 
   /** Reads the session again, for example after roles or break-glass changed. */
   async refresh(): Promise<void> {
-    this.state.set(await this.api.get<SessionView>('/session'));
+    this.enter(await this.api.get<SessionView>('/session'));
   }
 
   /**
@@ -96,7 +99,7 @@ export class Session {
   async begin(path: string, proof: object): Promise<SecondFactor | null> {
     const answer = await this.api.post<SignInAnswer>(path, proof, { keepSession: true });
     if ('second_factor' in answer && answer.second_factor) return answer.second_factor;
-    this.state.set(answer as SessionView);
+    this.enter(answer as SessionView);
     this.ended.set(false);
     return null;
   }
@@ -110,7 +113,7 @@ export class Session {
 
   /** Works in another tenant from now on. */
   async switchTenant(tenantId: string): Promise<void> {
-    this.state.set(await this.api.put<SessionView>('/session/tenant', { tenant_id: tenantId }));
+    this.enter(await this.api.put<SessionView>('/session/tenant', { tenant_id: tenantId }));
   }
 
   /** Whether the person may do `permission` in the active tenant. Reads a signal. */
@@ -125,8 +128,14 @@ export class Session {
     this.ended.set(true);
   }
 
+  private enter(view: SessionView): void {
+    useZone(view.time_zone);
+    this.state.set(view);
+  }
+
   private forget(): void {
     this.asked = null;
+    useZone(undefined);
     this.state.set(null);
   }
 }

@@ -1,11 +1,21 @@
-const local = new Intl.DateTimeFormat(undefined, {
-  year: 'numeric',
-  month: 'short',
-  day: '2-digit',
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-});
+import { zone } from './zone';
+
+const day = { year: 'numeric', month: 'short', day: '2-digit' } as const;
+const clock = { hour: '2-digit', minute: '2-digit', second: '2-digit' } as const;
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** Making a format is slow, so each is made once. */
+function format(what: 'time' | 'clock'): Intl.DateTimeFormat {
+  const name = zone();
+  const key = `${what} ${name ?? ''}`;
+  let found = formats.get(key);
+  if (!found) {
+    found = new Intl.DateTimeFormat(undefined, { timeZone: name, ...clock, ...(what === 'time' ? day : {}) });
+    formats.set(key, found);
+  }
+  return found;
+}
+
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto', style: 'long' });
 
 const steps: readonly [Intl.RelativeTimeFormatUnit, number][] = [
@@ -14,9 +24,14 @@ const steps: readonly [Intl.RelativeTimeFormatUnit, number][] = [
   ['minute', 60],
 ];
 
-/** A moment in the browser's own time zone, to the second. */
+/** A moment to the second, in the tenant's time zone or else the browser's own. Reads a signal. */
 export function localTime(at: Date): string {
-  return local.format(at);
+  return format('time').format(at);
+}
+
+/** The time of day of a moment, likewise. */
+export function localClock(at: Date): string {
+  return format('clock').format(at);
 }
 
 /** A moment as `2026-11-24 09:30:00 UTC`. */

@@ -2,8 +2,12 @@ import { ChangeDetectionStrategy, Component, computed, inject, input } from '@an
 
 import { Clock } from './clock';
 import { localTime, relativeTime, utcTime } from './format';
+import { offset } from './zone';
 
-/** A moment: local time with UTC on hover, or how long ago with both on hover. */
+/**
+ * A moment: in the tenant's time zone, or the browser's where none was chosen, with the
+ * zone's offset and UTC on hover; or how long ago, with all of that on hover.
+ */
 @Component({
   selector: 'nb-time',
   changeDetection: ChangeDetectionStrategy.OnPush,
@@ -36,6 +40,7 @@ export class Time {
   protected readonly title = computed(() => {
     const date = this.date();
     if (!date) return '';
-    return this.relative() ? `${localTime(date)} · ${utcTime(date)}` : utcTime(date);
+    const zoned = `${offset(date)} · ${utcTime(date)}`;
+    return this.relative() ? `${localTime(date)} ${zoned}` : zoned;
   });
 }

@@ -1,3 +1,5 @@
+import { fromInput } from '@core/time/zone';
+
 /** A legal hold: records that stay, whatever the retention says. */
 export interface Hold {
   id: string;
@@ -22,7 +24,7 @@ export interface HoldFilter {
   event?: string;
 }
 
-/** What the form of a new hold has; times are local, as the browser's fields give them. */
+/** What the form of a new hold has; times are as fields give them, in the zone that times are shown in. */
 export interface HoldForm {
   name: string;
   reason: string;
@@ -39,7 +41,7 @@ export function holdBody(form: HoldForm): object {
   return {
     name: form.name.trim(),
     reason: form.reason.trim(),
-    ...filled({ from: utc(form.from), to: utc(form.to) }),
+    ...filled({ from: fromInput(form.from) ?? '', to: fromInput(form.to) ?? '' }),
     filter,
   };
 }
@@ -60,9 +62,4 @@ function filled(values: Record<string, string>): Record<string, string> {
       .map(([name, value]) => [name, value.trim()])
       .filter(([, value]) => value !== ''),
   );
-}
-
-function utc(local: string): string {
-  const at = new Date(local);
-  return local && !Number.isNaN(at.getTime()) ? at.toISOString() : '';
 }

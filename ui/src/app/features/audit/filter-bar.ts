@@ -5,8 +5,9 @@ import { Page } from '@core/api/api';
 import { remote } from '@core/api/remote';
 import { Field, FieldInput } from '@core/form/field';
 import { Icon } from '@core/icon/icon';
+import { fromInput, toInput } from '@core/time/zone';
 
-import { AuditFilter, countOf, localInput, moment, noFilter, presets, priorities } from './filter';
+import { AuditFilter, countOf, noFilter, presets, priorities } from './filter';
 import { EventType } from './record';
 
 /** What is looked for. The text, event and time stand open; the rest opens when wanted. */
@@ -54,7 +55,7 @@ export class FilterBar {
     const { event, from, to, ...rest } = this.form.getRawValue();
     const asked = this.filter();
     const added = event.trim();
-    const range = { from: moment(from), to: moment(to) };
+    const range = { from: fromInput(from) ?? '', to: fromInput(to) ?? '' };
     this.changed.emit({
       ...rest,
       event: added && !asked.event.includes(added) ? [...asked.event, added] : asked.event,
@@ -81,7 +82,7 @@ export class FilterBar {
 
   private show(filter: AuditFilter): void {
     const { last: _last, event: _event, from, to, ...rest } = filter;
-    this.form.setValue({ ...rest, event: '', from: localInput(from), to: localInput(to) });
+    this.form.setValue({ ...rest, event: '', from: toInput(from), to: toInput(to) });
     const { category, priority, outcome, actor, on_behalf_of, target, target_kind, address, request_id } = rest;
     const hidden = [category, priority, outcome, actor, on_behalf_of, target, target_kind, address, request_id, from, to];
     if (hidden.some(Boolean)) this.more.set(true);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { convertToParamMap } from '@angular/router';
 
-import { countOf, filterFrom, filterOf, localInput, noFilter, paramsOf, queryOf } from './filter';
+import { countOf, filterFrom, filterOf, noFilter, paramsOf, queryOf } from './filter';
 
 test('a filter survives the way through the address', () => {
   const filter = {
@@ -43,10 +43,4 @@ test('a preset counts back from now and comes before a range', () => {
 test('a saved query is read, whatever else it holds', () => {
   const filter = filterFrom({ event: 'identity', outcome: 'denied', limit: 5, q: null });
   assert.deepEqual(filter, { ...noFilter(), event: ['identity'], outcome: 'denied' });
-});
-
-test('a moment goes into an input and back', () => {
-  const at = '2026-11-24T08:05:00.000Z';
-  assert.equal(new Date(localInput(at)).toISOString(), at);
-  assert.equal(localInput('never'), '');
 });

@@ -104,15 +104,9 @@ export function countOf(filter: AuditFilter): number {
   return Object.values(rest).filter(Boolean).length + event.length + (from || to ? 1 : 0);
 }
 
-/** A moment as `<input type="datetime-local">` has it, and back. */
-export function localInput(at: string): string {
-  const date = new Date(at);
-  if (!at || Number.isNaN(date.getTime())) return '';
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
 
 /** RFC 3339 in UTC, or nothing for what is no moment. */
-export function moment(text: string): string {
+function moment(text: string): string {
   const at = new Date(text);
   return text && !Number.isNaN(at.getTime()) ? at.toISOString() : '';
 }

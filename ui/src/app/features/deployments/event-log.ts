@@ -21,10 +21,10 @@ import { IconName } from '@core/icon/icons';
 import { Follow } from '@core/log/follow';
 import { rereadWithoutLive } from '@core/realtime/fallback';
 import { Realtime } from '@core/realtime/realtime';
+import { localClock } from '@core/time/format';
 
 import { RunEvent, merge } from './run-event';
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const pageSize = 1000;
 // So many of the last lines are drawn; the file has all.
 const drawn = 1500;
@@ -81,7 +81,7 @@ export class EventLog {
   }
 
   protected time(event: RunEvent): string {
-    return clock.format(new Date(event.time));
+    return localClock(new Date(event.time));
   }
 
   protected download(): void {

@@ -14,8 +14,8 @@ import { SubjectKind, questionPattern } from '@core/permission/grant';
 import { GrantChip } from '@core/permission/grant-chip';
 import { GrantLimits } from '@core/permission/grant-limits';
 import { Session } from '@core/session/session';
+import { fromInput } from '@core/time/zone';
 
-import { fromLocal } from './local-time';
 import { PermissionField } from './permission-field';
 import { PermissionTabs } from './permission-tabs';
 import { kindWord } from './role';
@@ -123,7 +123,7 @@ export class ExplainPage {
   }
 
   private question(): object {
-    const at = fromLocal(this.at());
+    const at = fromInput(this.at());
     return {
       permission: this.wanted(),
       ...this.asSomebody(),

@@ -1,8 +1,8 @@
 import { ChangeDetectionStrategy, Component, inject, model } from '@angular/core';
 
 import { Field, FieldInput } from '@core/form/field';
+import { fromInput, toInput } from '@core/time/zone';
 
-import { fromLocal, toLocal } from './local-time';
 import { Vocabulary } from './vocabulary';
 
 /** Where and when something holds. */
@@ -46,8 +46,8 @@ export interface Limits {
 export class LimitsField {
   protected readonly vocabulary = inject(Vocabulary);
   readonly limits = model.required<Limits>();
-  protected readonly local = toLocal;
-  protected readonly utc = fromLocal;
+  protected readonly local = toInput;
+  protected readonly utc = fromInput;
 
   protected set(name: keyof Limits, value: string | null): void {
     this.limits.update((old) => ({ ...old, [name]: value || null }));

@@ -42,7 +42,7 @@ export class SettingsTab {
   protected readonly form = new FormGroup({
     approval_policy: new FormControl(defaultSettings.approval_policy, { nonNullable: true }),
     local_sign_in: new FormControl(true, { nonNullable: true }),
-    time_zone: new FormControl('UTC', { nonNullable: true, validators: Validators.required }),
+    time_zone: new FormControl('', { nonNullable: true }),
     locale: new FormControl('en', { nonNullable: true, validators: Validators.required }),
     retention_days: number(1, 3650),
     session: new FormGroup({
@@ -78,6 +78,7 @@ export class SettingsTab {
     if (!this.saving.ready()) return;
     const body = this.form.getRawValue();
     if (!(await this.saving.run(() => this.api.put(this.store.path('settings'), body)))) return;
+    if (this.session.tenant()?.id === this.store.id()) await this.session.refresh();
     this.toasts.done($localize`Saved. It counts from the next request on.`);
     this.told.set(body as TenantSettings);
   }

@@ -6,6 +6,7 @@ export interface TenantSettings {
   password: { min_length: number; history: number; breached_check: boolean };
   mfa: { required_for: 'nobody' | 'administrators' | 'everybody'; step_up_minutes: number };
   local_sign_in: boolean;
+  /** Empty when none was chosen. */
   time_zone: string;
   locale: string;
 }
@@ -18,7 +19,7 @@ export const defaultSettings: TenantSettings = {
   password: { min_length: 12, history: 5, breached_check: true },
   mfa: { required_for: 'nobody', step_up_minutes: 10 },
   local_sign_in: true,
-  time_zone: 'UTC',
+  time_zone: '',
   locale: 'en',
 };
 
