@@ -27,7 +27,9 @@ func TestBackupBeforeAnUpgrade(t *testing.T) {
 		t.Errorf("without a target: %+v %v", e, err)
 	}
 	b.configure()
-	_, err = b.change(b.ctx(), id.New(), func(b *Backup) { b.Kind, b.State, b.StartedAt, b.Workflow = Scheduled, Running, time.Now(), "goes on after the upgrade" })
+	_, err = b.change(b.ctx(), id.New(), func(b *Backup) {
+		b.Kind, b.State, b.StartedAt, b.Workflow = Scheduled, Running, time.Now(), "goes on after the upgrade"
+	})
 	must(t, err)
 	e, err = b.BeforeUpgrade(b.ctx(), time.Now().Add(-time.Hour), quiet)
 	must(t, err)

@@ -65,7 +65,7 @@ export const session = (scenario) => ({
   tenants: tenants.filter((each) => each.status === 'active').map(({ id, name, is_root }) => ({ id, name, is_root })), permissions: ['*:*:*'],
   signed_in_at: ago(52), authenticated_at: ago(52), expires_at: ahead(400),
   appliance: { name: 'nimbus-01', url: 'https://nimbus.home.arpa:8443', version: '0.1.0', time_zone: 'Europe/Berlin' },
-  breakglass: scenario.breakglass ? breakglass : null,
+  breakglass: scenario.breakglass ? breakglass : null, time_zone: 'Europe/Berlin',
   method: 'password', mfa: !scenario.enrol, mfa_required: Boolean(scenario.enrol), mfa_enrolment_required: Boolean(scenario.enrol),
 });
 /** Begins a session. */

@@ -42,9 +42,9 @@ function wall(name: string | undefined): Intl.DateTimeFormat {
 
 /** What clocks in the zone show, as milliseconds since 1970 if it were UTC. */
 function shown(at: number): number {
-  const parts = Object.fromEntries(wall(zone()).formatToParts(at).map((part) => [part.type, Number(part.value)]));
-  const { year, month, day, hour, minute, second } = parts as Record<string, number>;
-  return Date.UTC(year!, month! - 1, day, hour, minute, second);
+  const parts = wall(zone()).formatToParts(at);
+  const of = (type: Intl.DateTimeFormatPartTypes) => Number(parts.find((part) => part.type === type)?.value);
+  return Date.UTC(of('year'), of('month') - 1, of('day'), of('hour'), of('minute'), of('second'));
 }
 
 /** How far clocks in the zone are ahead of UTC, in milliseconds. */
