@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"nimbus/appliance/fault"
@@ -35,6 +36,10 @@ var (
 func (m *mover) examineFiles() {
 	if m.to.SharedDir == "" || m.to.SharedDir == m.sharedDir() {
 		m.check("files", true, "The state of stacks and the archive stay in %s.", m.sharedDir())
+		return
+	}
+	if m.unfinished() == "" && !m.ours && len(filesIn(m.to.SharedDir)) > 0 {
+		m.check("files", false, "The folder %s holds files of a Nimbus already, below audit or pulumi. Choose an empty one.", m.to.SharedDir)
 		return
 	}
 	needed := uint64(0)
@@ -73,6 +78,7 @@ func (m *mover) copyFiles(ctx context.Context) error {
 		return nil
 	}
 	moved, all := &MovedFiles{To: m.to.SharedDir}, sha256.New()
+	stale := filesIn(m.to.SharedDir)
 	err := m.files(func(name, path string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -82,19 +88,32 @@ func (m *mover) copyFiles(ctx context.Context) error {
 		if err != nil {
 			return fault.Wrap(fault.Unavailable, err, "The file %s could not be copied: %v", path, err)
 		}
+		delete(stale, name)
 		moved.Files++
 		moved.Bytes += bytes
 		fmt.Fprintf(all, "%q %s\n", name, sum)
 		return nil
 	})
+	for name := range stale { // of a run before; they are gone here since
+		err = errors.Join(err, os.Remove(filepath.Join(m.to.SharedDir, name)))
+	}
 	moved.Digest = hex.EncodeToString(all.Sum(nil))
 	m.report.Files = moved
 	return err
 }
 
-// files calls fn with each file that nodes share, by its name in the folder.
-func (m *mover) files(fn func(name, path string) error) error {
-	root := m.sharedDir()
+// filesIn are the names of files that nodes share in a folder.
+func filesIn(root string) map[string]bool {
+	all := map[string]bool{}
+	_ = sharedFiles(root, func(name, _ string) error { all[name] = true; return nil }) // what cannot be read is met when it is written
+	return all
+}
+
+// files calls fn with each file here that nodes share.
+func (m *mover) files(fn func(name, path string) error) error { return sharedFiles(m.sharedDir(), fn) }
+
+// sharedFiles calls fn with each file in a folder that nodes share, by its name there.
+func sharedFiles(root string, fn func(name, path string) error) error {
 	for _, tree := range sharedTrees {
 		err := filepath.WalkDir(filepath.Join(root, tree), func(path string, e fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +128,7 @@ func (m *mover) files(fn func(name, path string) error) error {
 				return err
 			case e.IsDir() && slices.Contains(notShared, name):
 				return fs.SkipDir
-			case !e.Type().IsRegular():
+			case !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".new-"): // being written
 				return nil
 			}
 			return fn(name, path)
@@ -132,11 +151,10 @@ func copyFile(from, to string) (bytes int64, sum string, err error) {
 		return 0, "", err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".new-") // mode 0600
+	out, err := os.OpenFile(filepath.Join(filepath.Dir(to), ".new-"+filepath.Base(to)), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, "", err
 	}
-	defer os.Remove(out.Name())
 	sent := sha256.New()
 	bytes, err = io.Copy(io.MultiWriter(out, sent), in)
 	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {

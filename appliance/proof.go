@@ -113,11 +113,7 @@ func (m *mover) conclude(ctx context.Context) error {
 	if err := m.record(ctx); err != nil {
 		return err
 	}
-	names, err := m.present(ctx)
-	if err != nil {
-		return err
-	}
-	sums, err := sumsOf(ctx, m.owner(m.into), names)
+	sums, err := m.sums(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,6 +130,17 @@ func (m *mover) conclude(ctx context.Context) error {
 	m.report.Moved = true
 	m.progress("done", 100)
 	return nil
+}
+
+// sums are those that were compared, but for the schema that has the record of it.
+func (m *mover) sums(ctx context.Context) (map[string]string, error) {
+	all := map[string]string{}
+	for _, d := range m.report.Databases {
+		sum(all, d.Name, d.Tables)
+	}
+	core, err := countAt(ctx, m.owner(m.into)(db.Database), db.CoreSchema)
+	sum(all, db.Database, core)
+	return all, err
 }
 
 func (m *mover) record(ctx context.Context) error {
@@ -165,28 +172,33 @@ func digest(tables []transfer.Table) string {
 func sumsOf(ctx context.Context, dsn func(database string) string, databases []string) (map[string]string, error) {
 	sums := map[string]string{}
 	for _, name := range databases {
-		tables, err := countAt(ctx, dsn(name))
+		tables, err := countAt(ctx, dsn(name), "")
 		if err != nil {
 			return nil, err
 		}
-		bySchema := map[string][]transfer.Table{}
-		for _, t := range tables {
-			bySchema[t.Schema] = append(bySchema[t.Schema], t)
-		}
-		for schema, of := range bySchema {
-			sums[name+"."+schema] = digest(of)
-		}
+		sum(sums, name, tables)
 	}
 	return sums, nil
 }
 
-func countAt(ctx context.Context, dsn string) ([]transfer.Table, error) {
+// sum adds a digest for each schema of a database.
+func sum(sums map[string]string, database string, tables []transfer.Table) {
+	bySchema := map[string][]transfer.Table{}
+	for _, t := range tables {
+		bySchema[t.Schema] = append(bySchema[t.Schema], t)
+	}
+	for schema, of := range bySchema {
+		sums[database+"."+schema] = digest(of)
+	}
+}
+
+func countAt(ctx context.Context, dsn, schema string) ([]transfer.Table, error) {
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return transfer.Count(ctx, conn)
+	return transfer.CountSchema(ctx, conn, schema)
 }
 
 // databasesIn are those that sums are of.

@@ -344,6 +344,9 @@ func as(ctx context.Context) context.Context {
 
 // Standing is how backups are as a whole.
 type Standing struct {
+	// External is set when the databases lie on a server that is not ours: then
+	// nothing else here counts.
+	External   bool
 	Configured bool
 	// Last is when the newest that counts was begun: one that was verified, where
 	// the settings ask for that.
@@ -363,7 +366,10 @@ func (s *Service) Standing(ctx context.Context) (Standing, error) {
 	if err != nil {
 		return Standing{}, err
 	}
-	st := Standing{Configured: set.Target.Kind != None && s.embedded() == nil, AlarmAfter: time.Duration(set.AlarmAfter) * time.Hour}
+	if s.embedded() != nil {
+		return Standing{External: true}, nil
+	}
+	st := Standing{Configured: set.Target.Kind != None, AlarmAfter: time.Duration(set.AlarmAfter) * time.Hour}
 	for _, b := range all {
 		if b.open() {
 			continue

@@ -80,6 +80,7 @@ func proxmoxFinding(all []Cluster) Finding {
 
 // BackupState is how backups are.
 type BackupState struct {
+	External   bool // the databases lie on a server that is not ours
 	Configured bool
 	Last       *time.Time // start of the newest that was verified
 	AlarmAfter time.Duration
@@ -100,6 +101,8 @@ func Backups(read func(context.Context) (BackupState, error)) Check {
 func backupFinding(b BackupState, now time.Time) Finding {
 	const plan = "Choose a place for backups that is not on this machine under System, Backups, or run `nimbus backup create`."
 	switch {
+	case b.External:
+		return fine("The databases lie on your own server, whose own tools back them up. The folders keys and local of the data directory belong to those backups.")
 	case !b.Configured && b.Last == nil:
 		return warn("No backup is made.", plan)
 	case b.Last == nil:

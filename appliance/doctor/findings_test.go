@@ -57,6 +57,7 @@ func TestFindings(t *testing.T) {
 		"schema":               {schemaFinding(history, map[string]int{"20260101T000000": 3, "20260102T000000": 3}, 3), OK},
 		"schema behind":        {schemaFinding(history, map[string]int{"20260101T000000": 3, "20260102T000000": 2}, 3), Failed},
 		"schema ahead":         {schemaFinding(history[:1], map[string]int{"20260101T000000": 3, "20260102T000000": 3}, 3), Failed},
+		"backup elsewhere":     {backupFinding(BackupState{External: true}, now), OK},
 		"backup none":          {backupFinding(BackupState{}, now), Warning},
 		"backup never":         {backupFinding(BackupState{Configured: true}, now), Failed},
 		"backup":               {backupFinding(BackupState{Configured: true, Last: ago(time.Hour), AlarmAfter: 26 * time.Hour}, now), OK},
