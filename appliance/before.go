@@ -24,8 +24,13 @@ func (a *Appliance) backUpFirst(ctx context.Context, dsn string, history []db.Mi
 	if err != nil || len(pending) == 0 {
 		return backup.Early{}, err
 	}
-	early := backup.Skip("it was not wanted (--no-backup)")
-	if !a.cfg.NoBackup {
+	var early backup.Early
+	switch {
+	case a.external():
+		early = backup.Skip("the databases lie on a server of your own, whose own tools back them up")
+	case a.cfg.NoBackup:
+		early = backup.Skip("it was not wanted (--no-backup)")
+	default:
 		early, err = a.earlyBackup(ctx, applied, progress)
 	}
 	if err != nil {

@@ -92,7 +92,7 @@ func (a *Appliance) makeKeys(ctx context.Context) error {
 func (a *Appliance) sharedConfig(ctx context.Context) (config map[string]string, files map[string][]byte, err error) {
 	cfg := a.cfg
 	if s := a.settings.Load().Database; cfg.DatabaseURL == "" && s.External {
-		dsn, err := a.OpenLocal(ctx, "database dsn", s.DSN)
+		dsn, err := a.OpenLocal(ctx, sealedDSN, s.DSN)
 		if err != nil {
 			return nil, nil, err
 		}

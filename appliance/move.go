@@ -183,7 +183,7 @@ func (m *mover) examineTemporal(ctx context.Context) {
 	}
 	cfg, err := m.to.Temporal.config(m.to.TemporalAddress)
 	if err == nil {
-		err = temporal.Probe(ctx, cfg)
+		err = outside("The Temporal cluster at "+m.to.TemporalAddress, "temporal-…", temporal.Probe(ctx, cfg))
 	}
 	if err != nil {
 		m.check("temporal", false, "%s", sentence(err))
@@ -209,9 +209,13 @@ func (m *mover) examineValkey(ctx context.Context) {
 		m.check("valkey", true, "The cache stays inside; nothing in it has to move.")
 		return
 	}
-	cache := valkey.New(valkey.Config{URL: m.to.ValkeyURL, Logger: m.cfg.Logger})
-	err := cache.Start(ctx)
-	if err = errors.Join(err, cache.Stop(ctx)); err != nil {
+	vouch, err := authorities("valkey-tls-ca", m.to.ValkeyCA)
+	if err == nil {
+		cache := valkey.New(valkey.Config{URL: m.to.ValkeyURL, RootCAs: vouch, Logger: m.cfg.Logger})
+		err = outside("The Valkey server", "valkey-…", cache.Start(ctx))
+		err = errors.Join(err, cache.Stop(ctx))
+	}
+	if err != nil {
 		m.check("valkey", false, "%s", sentence(err))
 		return
 	}

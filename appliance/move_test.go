@@ -194,14 +194,14 @@ func TestMoveOutExplainsWhatIsInTheWay(t *testing.T) {
 		check string
 		says  string
 	}{
-		{appliance.Outside{DatabaseURL: "postgres://cloud:canary@127.0.0.1:1/postgres?sslmode=disable"}, "connection", "cannot be reached"},
+		{appliance.Outside{DatabaseURL: "postgres://cloud:canary@127.0.0.1:1/postgres?sslmode=disable"}, "connection", "Nothing listens there"},
 		{appliance.Outside{DatabaseURL: login(t, server, "weak", "x")}, "server", "CREATEROLE and CREATEDB"},
 		{appliance.Outside{DatabaseURL: dsn}, "empty", "it has the role nimbus_app"},
 		{appliance.Outside{DatabaseURL: dsn}, "connections", "raise max_connections"},
 		{appliance.Outside{DatabaseURL: dsn}, "locks", "raise max_locks_per_transaction"},
 		{appliance.Outside{DatabaseURL: dsn, TemporalAddress: "127.0.0.1:1"}, "workflows", "1 workflows are under way"},
-		{appliance.Outside{DatabaseURL: dsn, TemporalAddress: "127.0.0.1:1"}, "temporal", "does not answer"},
-		{appliance.Outside{DatabaseURL: dsn, ValkeyURL: "redis://127.0.0.1:1"}, "valkey", "does not answer"},
+		{appliance.Outside{DatabaseURL: dsn, TemporalAddress: "127.0.0.1:1"}, "temporal", "Nothing listens there"},
+		{appliance.Outside{DatabaseURL: dsn, ValkeyURL: "redis://127.0.0.1:1"}, "valkey", "Nothing listens there"},
 		{appliance.Outside{DatabaseURL: dsn, SharedDir: "/nowhere/at/all"}, "files", "cannot be used"},
 	} {
 		a := moved(t, dir)

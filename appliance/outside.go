@@ -16,6 +16,7 @@ type Outside struct {
 	TemporalAddress string         `json:"temporal_address,omitempty"`
 	Temporal        TemporalAccess `json:"temporal"`
 	ValkeyURL       string         `json:"valkey_url,omitempty"`
+	ValkeyCA        string         `json:"valkey_ca,omitempty"`
 	SharedDir       string         `json:"shared_dir,omitempty"`
 }
 
@@ -55,7 +56,7 @@ func (a *Appliance) adopt(ctx context.Context) error {
 		a.cfg.TemporalAddress, a.cfg.Temporal = o.TemporalAddress, o.Temporal
 	}
 	if a.cfg.ValkeyURL == "" {
-		a.cfg.ValkeyURL = o.ValkeyURL
+		a.cfg.ValkeyURL, a.cfg.ValkeyCA = o.ValkeyURL, o.ValkeyCA
 	}
 	if a.cfg.SharedDir == "" {
 		a.cfg.SharedDir = o.SharedDir

@@ -124,6 +124,9 @@ func (m *mover) conclude(ctx context.Context) error {
 	if err := db.UnmarkTarget(ctx, m.into("postgres")); err != nil {
 		return err
 	}
+	if c := m.Appliance.core.Swap(nil); c != nil { // nothing is told to the old databases any more
+		c.DB.Close()
+	}
 	if err := m.switchTo(ctx, m.to); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (a *Appliance) checkUpgrade(ctx context.Context, u Upgrade) (_ Upgrade, err
 	if err != nil {
 		return u, err
 	}
-	if err := u.pending(ctx, admin(db.Database)); err != nil || len(u.Migrations) == 0 {
+	if err := u.pending(ctx, admin(db.Database)); err != nil || len(u.Migrations) == 0 || a.external() {
 		return u, err
 	}
 	u.Backup, err = a.newBackups(&Core{}).Place(ctx)

@@ -34,7 +34,7 @@ func migrateOutCommand() *cobra.Command {
 			"databases are copied with their roles, every row is compared on both sides, the audit\n" +
 			"trail is verified in the new place, and only then the settings are switched, in one\n" +
 			"step. The old databases are kept.\n\n" +
-			"--to names a file with the settings database-url, temporal-..., valkey-url and\n" +
+			"--to names a file with the settings database-url, temporal-..., valkey-... and\n" +
 			"shared-dir; the environment variables NIMBUS_TO_DATABASE_URL and so on come first.\n" +
 			"The appliance must be stopped. It may be interrupted at any time and run again.",
 		Args: cobra.NoArgs,
@@ -103,8 +103,8 @@ func readTarget(path string) (appliance.Outside, error) {
 		return appliance.Outside{}, err
 	}
 	for _, key := range k.Keys() {
-		if key != "database-url" && key != "valkey-url" && key != "shared-dir" && !strings.HasPrefix(key, "temporal-") {
-			return appliance.Outside{}, fault.New(fault.Invalid, "%q is no setting of a service outside. They are database-url, temporal-..., valkey-url and shared-dir.", strings.ReplaceAll(key, "\x00", "."))
+		if key != "database-url" && key != "shared-dir" && !strings.HasPrefix(key, "valkey-") && !strings.HasPrefix(key, "temporal-") {
+			return appliance.Outside{}, fault.New(fault.Invalid, "%q is no setting of a service outside. They are database-url, temporal-..., valkey-... and shared-dir.", strings.ReplaceAll(key, "\x00", "."))
 		}
 	}
 	if err := unknown(k, "--to"); err != nil {
@@ -113,7 +113,7 @@ func readTarget(path string) (appliance.Outside, error) {
 	access, err := temporalAccess(k)
 	return appliance.Outside{
 		DatabaseURL: k.String("database-url"), TemporalAddress: k.String("temporal-address"), Temporal: access,
-		ValkeyURL: k.String("valkey-url"), SharedDir: k.String("shared-dir"),
+		ValkeyURL: k.String("valkey-url"), ValkeyCA: k.String("valkey-tls-ca"), SharedDir: k.String("shared-dir"),
 	}, err
 }
 

@@ -35,9 +35,6 @@ func (s *Service) BeforeUpgrade(ctx context.Context, served time.Time, report Re
 	if err != nil {
 		return Early{}, err
 	}
-	if s.embedded() != nil {
-		return Skip("the databases lie on a server of your own, whose own tools back them up"), nil
-	}
 	if set.Target.Kind == None {
 		return Skip("no target for backups is set"), nil
 	}

@@ -1,16 +1,10 @@
 package db_test
 
 import (
-	"encoding/pem"
 	"net"
-	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"nimbus/appliance/db"
@@ -67,30 +61,5 @@ func fifteen(conn net.Conn) {
 			server.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "0A000", Message: "this is only a test"})
 		}
 		server.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
-	}
-}
-
-// TestFilesOfCertificatesGoAlong: the application's logins trust what the
-// administrator's address trusts, however it is written.
-func TestFilesOfCertificatesGoAlong(t *testing.T) {
-	t.Parallel()
-	ca := filepath.Join(t.TempDir(), "ca's.pem")
-	own := httptest.NewTLSServer(nil)
-	defer own.Close()
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	quoted := "sslrootcert='" + strings.ReplaceAll(ca, "'", `\'`) + "'"
-	for _, dsn := range []string{
-		"postgres://a:b@db.example.com:5432/postgres?sslmode=verify-full&sslrootcert=" + url.QueryEscape(ca),
-		"host=db.example.com user=a password=b sslmode=verify-full " + quoted,
-	} {
-		cfg, err := db.Logins(dsn, db.Passwords{App: "x", Owner: "y"})
-		if err != nil || !strings.Contains(cfg.AppDSN, quoted) || !strings.Contains(cfg.OwnerDSN, quoted) || !strings.Contains(cfg.AppDSN, "sslmode=verify-full") {
-			t.Errorf("%s: %+v %v", dsn, cfg, err)
-		}
-		if _, err := pgx.ParseConfig(cfg.AppDSN); err != nil {
-			t.Errorf("what comes of %s cannot be read: %v", dsn, err)
-		}
 	}
 }

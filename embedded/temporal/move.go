@@ -46,6 +46,9 @@ func Probe(ctx context.Context, cfg Config) error {
 	if s.cfg.APIKey != "" && s.cfg.TLS == nil {
 		return errors.New("an API key of the Temporal cluster is sent over TLS only: turn TLS on")
 	}
+	if err := greet(ctx, s.cfg.Address, s.cfg.TLS); err != nil {
+		return fmt.Errorf("the Temporal cluster at %s does not answer: %w", s.cfg.Address, err)
+	}
 	n := &node{address: s.cfg.Address, tls: s.cfg.TLS, apiKey: s.cfg.APIKey, log: s.log}
 	c, err := n.dial(ctx, client.Options{Namespace: s.cfg.Namespace, Logger: sdkLogger(s.log)})
 	if err != nil {
