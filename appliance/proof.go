@@ -135,15 +135,14 @@ func (m *mover) conclude(ctx context.Context) error {
 	return nil
 }
 
-// sums are those that were compared, but for the schema that has the record of it.
+// sums are read once more: the verification notes there when it was, and the record
+// of the move is there only.
 func (m *mover) sums(ctx context.Context) (map[string]string, error) {
-	all := map[string]string{}
-	for _, d := range m.report.Databases {
-		sum(all, d.Name, d.Tables)
+	names, err := m.present(ctx)
+	if err != nil {
+		return nil, err
 	}
-	core, err := countAt(ctx, m.owner(m.into)(db.Database), db.CoreSchema)
-	sum(all, db.Database, core)
-	return all, err
+	return sumsOf(ctx, m.owner(m.into), names)
 }
 
 func (m *mover) record(ctx context.Context) error {
@@ -175,33 +174,28 @@ func digest(tables []transfer.Table) string {
 func sumsOf(ctx context.Context, dsn func(database string) string, databases []string) (map[string]string, error) {
 	sums := map[string]string{}
 	for _, name := range databases {
-		tables, err := countAt(ctx, dsn(name), "")
+		tables, err := countAt(ctx, dsn(name))
 		if err != nil {
 			return nil, err
 		}
-		sum(sums, name, tables)
+		bySchema := map[string][]transfer.Table{}
+		for _, t := range tables {
+			bySchema[t.Schema] = append(bySchema[t.Schema], t)
+		}
+		for schema, of := range bySchema {
+			sums[name+"."+schema] = digest(of)
+		}
 	}
 	return sums, nil
 }
 
-// sum adds a digest for each schema of a database.
-func sum(sums map[string]string, database string, tables []transfer.Table) {
-	bySchema := map[string][]transfer.Table{}
-	for _, t := range tables {
-		bySchema[t.Schema] = append(bySchema[t.Schema], t)
-	}
-	for schema, of := range bySchema {
-		sums[database+"."+schema] = digest(of)
-	}
-}
-
-func countAt(ctx context.Context, dsn, schema string) ([]transfer.Table, error) {
+func countAt(ctx context.Context, dsn string) ([]transfer.Table, error) {
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return transfer.CountSchema(ctx, conn, schema)
+	return transfer.Count(ctx, conn)
 }
 
 // databasesIn are those that sums are of.

@@ -65,11 +65,6 @@ func Count(ctx context.Context, conn *pgx.Conn) ([]Table, error) {
 	return countSchema(ctx, conn, "", func(Table) {})
 }
 
-// CountSchema is Count of one schema.
-func CountSchema(ctx context.Context, conn *pgx.Conn, schema string) ([]Table, error) {
-	return countSchema(ctx, conn, schema, func(Table) {})
-}
-
 func countSchema(ctx context.Context, conn *pgx.Conn, schema string, counted func(Table)) ([]Table, error) {
 	var all []Table
 	err := reading(ctx, conn, func(tx pgx.Tx) error {
