@@ -37,6 +37,20 @@ type node struct {
 	fatal  chan struct{} // closed by the server's logger when it gives up
 }
 
+var errGaveUp = errors.New("the server gave up; its log says why")
+
+// bootPatiently boots again when a server gives up: its parts wait for one another for a
+// minute and no longer, which is short for a slow machine that has much to catch up with.
+func (s *Server) bootPatiently(ctx context.Context) (*node, error) {
+	for end := time.Now().Add(startLimit); ; {
+		n, err := s.boot(ctx)
+		if !errors.Is(err, errGaveUp) || time.Now().After(end) || !sleep(ctx, shortestDelay) {
+			return n, err
+		}
+		s.log.Warn("temporal gave up its start and is started again", "component", "temporal", "error", err)
+	}
+}
+
 // boot runs a server on the databases.
 func (s *Server) boot(ctx context.Context) (*node, error) {
 	if err := prepareDatabases(ctx, s.cfg.DSN); err != nil {
@@ -96,7 +110,7 @@ func (n *node) start(ctx context.Context) error {
 	case err := <-result:
 		return err
 	case <-n.fatal:
-		return errors.New("the server gave up; its log says why")
+		return errGaveUp
 	case <-ctx.Done():
 		return fmt.Errorf("the server did not start in time: %w", context.Cause(ctx))
 	}

@@ -108,6 +108,14 @@ func dynamicSettings() dynamicconfig.StaticClient {
 		dynamicconfig.EnableHostLevelEventsCache.Key():        true,
 		dynamicconfig.EventsHostLevelCacheMaxSizeBytes.Key():  8 << 20,
 
+		// No more tasks at a time than there are connections. After a power cut all that is overdue
+		// comes at once: hundreds that wait for a connection run into their deadlines, are tried
+		// again, and on a slow machine nothing gets done.
+		dynamicconfig.TransferProcessorSchedulerWorkerCount.Key():    mainConnections,
+		dynamicconfig.TimerProcessorSchedulerWorkerCount.Key():       mainConnections,
+		dynamicconfig.MemoryTimerProcessorSchedulerWorkerCount.Key(): mainConnections,
+		dynamicconfig.VisibilityProcessorSchedulerWorkerCount.Key():  visibilityConnections,
+
 		// Namespaces hardly change and are read through when they are new.
 		dynamicconfig.NamespaceCacheRefreshInterval.Key():  time.Minute,
 		dynamicconfig.ClusterMetadataRefreshInterval.Key(): 10 * time.Minute,

@@ -70,7 +70,7 @@ func (s *Server) watch(ctx context.Context, n *node) error {
 		case <-ctx.Done():
 			return nil
 		case <-n.fatal:
-			return errors.New("the server gave up; its log says why")
+			return errGaveUp
 		case <-tick.C:
 		}
 		if n.server == nil || n.check(ctx) {

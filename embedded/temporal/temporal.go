@@ -198,7 +198,7 @@ func (s *Server) open(ctx context.Context) (*node, error) {
 	if s.cfg.DSN == nil {
 		return nil, errors.New("temporal: neither a database nor the address of an existing cluster is configured")
 	}
-	return s.boot(ctx)
+	return s.bootPatiently(ctx)
 }
 
 // reach connects to an existing cluster.
