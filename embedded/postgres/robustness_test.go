@@ -355,3 +355,30 @@ func mountSmall(t *testing.T, dir, size string, remount ...string) {
 		t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
 	}
 }
+
+// TestRobustness06WhatWasLeftIsNotReady: the file of a killed server that had the same
+// process id, as after a power cut, does not say that the new one serves.
+func TestRobustness06WhatWasLeftIsNotReady(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "postmaster.pid")
+	left := []byte("42\n/data\n1700000000\n5432\n/run\n127.0.0.1\n  1 2\nready   \n")
+	write := func(data []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(left)
+	if serves(file, 42, left) {
+		t.Error("what was left counts")
+	}
+	started := strings.Replace(string(left), "1700000000", "1700000100", 1)
+	write([]byte(strings.Replace(started, "ready   ", "starting", 1)))
+	if serves(file, 42, left) {
+		t.Error("a server that starts counts")
+	}
+	write([]byte(started))
+	if !serves(file, 42, left) {
+		t.Error("a server that is ready does not count")
+	}
+}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ func (s *Server) launch(ctx context.Context, r *running) error {
 	if err := r.home.sweep("run/.s.PGSQL.*"); err != nil {
 		return err
 	}
+	left, _ := os.ReadFile(r.home.pidFile()) // by a server that was killed
 	cmd := r.home.command(context.WithoutCancel(ctx), "postgres", s.arguments(r)...)
 	if !s.cfg.noDeathSignal {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGINT
@@ -82,7 +84,7 @@ func (s *Server) launch(ctx context.Context, r *running) error {
 		return err
 	}
 	r.set(p, errors.New("postgres is starting"))
-	if err := s.awaitReady(ctx, r, p); err != nil {
+	if err := s.awaitReady(ctx, r, p, left); err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 		return errors.Join(err, p.stop(stopping))
@@ -93,10 +95,10 @@ func (s *Server) launch(ctx context.Context, r *running) error {
 }
 
 // awaitReady watches postmaster.pid, whose eighth line says "ready" when connections are
-// taken, and then asks one question with the superuser's password.
-func (s *Server) awaitReady(ctx context.Context, r *running, p *process) error {
-	file := filepath.Join(r.home.data(), "postmaster.pid")
-	for !serves(file, p.pid()) {
+// taken, and then asks one question with the superuser's password. What was left there does
+// not count: it says "ready", too, and after a power cut it can name the very same process id.
+func (s *Server) awaitReady(ctx context.Context, r *running, p *process, left []byte) error {
+	for !serves(r.home.pidFile(), p.pid(), left) {
 		select {
 		case <-p.done:
 			return p.failure()
@@ -111,9 +113,12 @@ func (s *Server) awaitReady(ctx context.Context, r *running, p *process) error {
 	return nil
 }
 
-func serves(file string, pid int) bool {
-	lines, err := pidLines(file)
-	return err == nil && len(lines) > 7 && lines[0] == strconv.Itoa(pid) && strings.TrimSpace(lines[7]) == "ready"
+func (h home) pidFile() string { return filepath.Join(h.data(), "postmaster.pid") }
+
+func serves(file string, pid int, left []byte) bool {
+	data, err := os.ReadFile(file)
+	lines := strings.Split(string(data), "\n")
+	return err == nil && !bytes.Equal(data, left) && len(lines) > 7 && lines[0] == strconv.Itoa(pid) && strings.TrimSpace(lines[7]) == "ready"
 }
 
 // supervise starts a dead server again, with growing delays, until ctx ends.
