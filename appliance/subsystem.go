@@ -96,7 +96,11 @@ const readyTimeout = 2 * time.Second
 
 // components asks every part, side by side, how it is.
 func (r *running) components(ctx context.Context) []Component {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	return r.componentsWithin(ctx, readyTimeout)
+}
+
+func (r *running) componentsWithin(ctx context.Context, limit time.Duration) []Component {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	r.mu.Lock()
 	parts, starting := slices.Clone(r.parts), maps.Clone(r.starting)
