@@ -83,7 +83,7 @@ race: tools bundle ui ## run the Go tests under the race detector
 
 .PHONY: robust
 robust: tools bundle ui ## run the faults of crashes, disks, upgrades and clusters at their full number
-	go test -timeout 60m ./appliance -run 'Robustness(01|02|46)|AnyNodeMayDie' -args -full
+	go test -timeout 2h ./appliance -run 'Robustness(01|02|46)|AnyNodeMayDie' -args -full
 
 .PHONY: record
 record: bundle ui ## keep what VERSION leaves behind, for the upgrade tests of later versions
