@@ -141,7 +141,7 @@ func (s *Service) writeReport(ctx context.Context, w io.Writer, plan design, for
 		about.Tenant, r.posture = posture.TenantName, &posture
 	}
 	return s.in(ctx, tenant, func(ctx context.Context) error {
-		if err := (insightStore{}).snapshot(ctx); err != nil {
+		if err := snapshot(ctx); err != nil {
 			return err
 		}
 		if err := describe(ctx, &about, r); err != nil {

@@ -11,8 +11,8 @@ import (
 	"nimbus/appliance/id"
 )
 
-// snapshot has a report say one thing from its first line to its last.
-func (insightStore) snapshot(ctx context.Context) error {
+// snapshot has what a transaction reads be of one moment. It comes first in it.
+func snapshot(ctx context.Context) error {
 	_, err := db.Tx(ctx).Exec(ctx, `set transaction isolation level repeatable read`)
 	return err
 }

@@ -200,7 +200,11 @@ func (v *verifier) read(ctx context.Context, first int64, order chan<- *stretch,
 	}
 }
 
+// load reads a stretch as it is at one moment: records may be pruned meanwhile.
 func (v *verifier) load(ctx context.Context, st *stretch) (err error) {
+	if err = snapshot(ctx); err != nil {
+		return err
+	}
 	if err = v.store.entries(ctx, st.first, st.last, st.add); err != nil {
 		return err
 	}
