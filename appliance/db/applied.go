@@ -39,13 +39,13 @@ func ReadApplied(ctx context.Context, conn *pgx.Conn) (Applied, error) {
 // ReadAppliedAt is ReadApplied of the database at an address; one that does not
 // exist has none. It returns fault.Unavailable when the server cannot be reached.
 func ReadAppliedAt(ctx context.Context, dsn string) (Applied, error) {
-	conn, err := pgx.Connect(ctx, dsn)
+	conn, err := connect(ctx, dsn)
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == "3D000" { // invalid_catalog_name
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "The database cannot be reached: %v", err)
+		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return ReadApplied(ctx, conn)

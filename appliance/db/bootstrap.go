@@ -35,13 +35,9 @@ func Bootstrap(ctx context.Context, adminDSN string, p Passwords) (Config, error
 // BootstrapNamed is Bootstrap with another database name, for tests and for
 // servers that several appliances share.
 func BootstrapNamed(ctx context.Context, adminDSN, database string, p Passwords) (Config, error) {
-	cfg, err := pgx.ParseConfig(adminDSN)
+	conn, err := connect(ctx, adminDSN)
 	if err != nil {
-		return Config{}, addressFault(err)
-	}
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return Config{}, unreachable(cfg, err)
+		return Config{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := checkServer(ctx, conn); err != nil {
@@ -53,7 +49,7 @@ func BootstrapNamed(ctx context.Context, adminDSN, database string, p Passwords)
 	if err := makeDatabase(ctx, conn, database); err != nil {
 		return Config{}, err
 	}
-	if err := makeSearchable(ctx, cfg, database); err != nil {
+	if err := makeSearchable(ctx, conn.Config(), database); err != nil {
 		return Config{}, err
 	}
 	return logins(adminDSN, database, p), nil
@@ -172,6 +168,20 @@ func addressFault(err error) error {
 		return fault.Wrap(fault.Invalid, err, "A file that the database address names (sslrootcert, sslcert or sslkey) cannot be read.")
 	}
 	return fault.Wrap(fault.Invalid, err, "The database address cannot be read. It looks like postgres://user:password@host:5432/postgres.")
+}
+
+// connect is fault.Invalid for an address that cannot be read, and fault.Unavailable
+// for a server that cannot be reached.
+func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, addressFault(err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, unreachable(cfg, err)
+	}
+	return conn, nil
 }
 
 // unreachable is fault.Unavailable with the reason, where it is known.

@@ -223,9 +223,9 @@ func UnmarkTarget(ctx context.Context, dsn string) error {
 }
 
 func onServer(ctx context.Context, dsn, sql string) error {
-	conn, err := pgx.Connect(ctx, dsn)
+	conn, err := connect(ctx, dsn)
 	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "The database cannot be reached: %v", err)
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	_, err = conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
