@@ -210,8 +210,11 @@ func contents(t testing.TB, a *appliancetest.Appliance) []transfer.Table {
 	all, err := transfer.Count(t.Context(), a.Connect(t, "nimbus_owner"))
 	must(t, err)
 	for i := range all {
-		if all[i].Name == "schema_migration" {
+		switch all[i].Name {
+		case "schema_migration":
 			all[i].Sum = ""
+		case "audit_record": // has when an upgrade was, and that nothing was backed up first
+			all[i].Rows, all[i].Sum = 0, ""
 		}
 	}
 	return all
