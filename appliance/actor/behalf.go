@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"os"
+	"strings"
 
 	"nimbus/appliance/id"
 )
@@ -78,7 +79,7 @@ func SudoUser() string { return os.Getenv("SUDO_USER") }
 func Claiming(account string) Actor {
 	a := Actor{Kind: Console, Name: "console", Address: "console"}
 	if account != "" {
-		a.OnBehalfOf = Principal{Kind: OSUser, Name: account[:min(len(account), longestClaim)], Claimed: true}
+		a.OnBehalfOf = Principal{Kind: OSUser, Name: strings.ToValidUTF8(account[:min(len(account), longestClaim)], ""), Claimed: true}
 	}
 	return a
 }

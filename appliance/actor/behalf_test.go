@@ -53,4 +53,7 @@ func TestSudoIsAClaim(t *testing.T) {
 	if a := actor.Claiming(strings.Repeat("x", 1000)); len(a.OnBehalfOf.Name) != 256 {
 		t.Errorf("%d", len(a.OnBehalfOf.Name))
 	}
+	if a := actor.Claiming(strings.Repeat("x", 255) + "é\xff"); a.OnBehalfOf.Name != strings.Repeat("x", 255) {
+		t.Errorf("a name that is cut is no text: %q", a.OnBehalfOf.Name)
+	}
 }
