@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 )
 
@@ -140,43 +141,31 @@ func sharedFiles(root string, fn func(name, path string) error) error {
 	return nil
 }
 
-// copyFile copies a file beside its new place, reads it back, and renames it: there
-// it is whole or not at all.
+// copyFile copies a file, whole or not at all, and reads it back.
 func copyFile(from, to string) (bytes int64, sum string, err error) {
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return 0, "", err
-	}
 	in, err := os.Open(from)
 	if err != nil {
 		return 0, "", err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(filepath.Join(filepath.Dir(to), ".new-"+filepath.Base(to)), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 0, "", err
-	}
 	sent := sha256.New()
-	bytes, err = io.Copy(io.MultiWriter(out, sent), in)
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+	if err := durable.WriteFrom(to, io.TeeReader(in, sent)); err != nil {
 		return 0, "", err
 	}
-	arrived, err := sumFile(out.Name())
-	if sum = hex.EncodeToString(sent.Sum(nil)); err == nil && arrived != sum {
+	bytes, sum, err = sumFile(to)
+	if err == nil && sum != hex.EncodeToString(sent.Sum(nil)) {
 		err = errors.New("what arrived is not what was sent")
 	}
-	if err != nil {
-		return 0, "", err
-	}
-	return bytes, sum, os.Rename(out.Name(), to)
+	return bytes, sum, err
 }
 
-func sumFile(path string) (string, error) {
+func sumFile(path string) (bytes int64, sum string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
 	defer f.Close()
 	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), err
+	bytes, err = io.Copy(h, f)
+	return bytes, hex.EncodeToString(h.Sum(nil)), err
 }

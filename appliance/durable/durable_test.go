@@ -10,7 +10,7 @@ import (
 
 func TestWriteReplacesAndCreateDoesNot(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "keys", "one")
+	path := filepath.Join(t.TempDir(), "data", "keys", "one")
 	for _, content := range []string{"old", "new"} {
 		if err := Write(path, []byte(content)); err != nil {
 			t.Fatal(err)
@@ -45,5 +45,16 @@ func TestAFailedWriteKeepsTheOldFile(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".new-*")); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+func TestAFileInTheWayOfAFolder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := errors.Join(Write(path, nil), Write(path+"2", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(filepath.Join(path, "below"), nil); err == nil {
+		t.Error("a file has something below it")
 	}
 }
