@@ -82,8 +82,8 @@ race: tools bundle ui ## run the Go tests under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: robust
-robust: tools bundle ui ## run the faults of crashes, disks, upgrades and clusters at their full number
-	go test -timeout 2h ./appliance -run 'Robustness(01|02|46)|AnyNodeMayDie' -args -full
+robust: tools bundle ui ## run the faults of crashes, disks, upgrades, moves and clusters at their full number
+	go test -timeout 2h ./appliance -run 'Robustness(01|02|46)|AnyNodeMayDie|MoveOut$$' -args -full
 
 .PHONY: record
 record: bundle ui ## keep what VERSION leaves behind, for the upgrade tests of later versions

@@ -112,9 +112,7 @@ func (n *shared) on(t testing.TB, dir string, role appliance.Role) *appliancetes
 // every web node how long it takes until that is so.
 func (s *story) takesAway(admin *appliancetest.Client, email string, at []*appliancetest.Process) {
 	s.t.Helper()
-	var connections struct{ Items []struct{ ID string } }
-	admin.Do(http.MethodGet, "/v1/connections", nil, http.StatusOK, &connections)
-	s.connection = connections.Items[0].ID
+	s.connected(admin)
 	s.deployer = s.SignIn(s.t, "dora@example.com", s.Tenant)
 	s.createNamed(email)
 	person, _ := s.member(admin, email, email)

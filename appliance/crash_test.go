@@ -73,9 +73,7 @@ func newDeploying(t *testing.T) *deploying {
 	must(t, err)
 	d.process, d.story = process, &story{Appliance: process.Appliance, t: t}
 	d.people()
-	var connections struct{ Items []struct{ ID string } }
-	d.deployer.Do(http.MethodGet, "/v1/connections", nil, http.StatusOK, &connections)
-	d.connection = connections.Items[0].ID
+	d.connected(d.deployer)
 	d.createStack("1024")
 	d.run = d.wait(d.deploy("up", false).ID, "awaiting_approval")
 	d.approve(d.run)

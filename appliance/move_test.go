@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -58,9 +59,7 @@ func TestMoveOut(t *testing.T) {
 	first := appliancetest.Spawn(t, told)
 	s := &story{Appliance: first.Appliance, t: t}
 	s.people()
-	var connections struct{ Items []struct{ ID string } }
-	s.deployer.Do(http.MethodGet, "/v1/connections", nil, http.StatusOK, &connections)
-	s.connection = connections.Items[0].ID
+	s.connected(s.deployer)
 	s.createStack("1024")
 	waits := s.wait(s.deploy("up", false).ID, "awaiting_approval")
 
@@ -117,6 +116,67 @@ func TestMoveOut(t *testing.T) {
 	s.recorded("system.database.returned", 1)
 	last.Kill()
 	s.staysThere(told.Dir)
+}
+
+// TestMoveOutToServersOverTLS moves an appliance to an older Postgres, a Temporal
+// cluster and a Redis, all over TLS. Schedules are there afterwards, and the stack
+// that was deployed before is deployed again.
+func TestMoveOutToServersOverTLS(t *testing.T) {
+	t.Parallel()
+	sim, connection := cluster(t, 20)
+	told := appliancetest.Child{Dir: appliancetest.Dir(t), Connection: connection}
+	first := appliancetest.Spawn(t, told)
+	s := &story{Appliance: first.Appliance, t: t}
+	s.people()
+	s.connected(s.deployer)
+	version := s.createStack("1024")
+	s.through("up", false)
+
+	ours, older := newAuthority(t), seventeen(t)
+	to := appliance.Outside{SharedDir: appliancetest.Dir(t), ValkeyURL: redisOverTLS(t, ours), ValkeyCA: ours.CA}
+	to.TemporalAddress, to.Temporal = temporalOverTLS(t, ours)
+	to.DatabaseURL = postgresOverTLS(t, ours, func(cfg postgres.Config) *postgres.Server {
+		server, err := postgres.NewOf(older, cfg)
+		must(t, err)
+		return server
+	})
+	first.Kill()
+	report, err := moveIdle(t, told, to)
+	must(t, err)
+	if len(report.Databases) != 1 || report.Databases[0].Rows == 0 || len(report.Chains) != 2 || report.Files == nil || report.Files.Files == 0 {
+		t.Fatalf("the move: %+v", report)
+	}
+
+	s.Appliance = appliancetest.Spawn(t, told).Appliance
+	s.deployer, s.approver = s.SignIn(t, "dora@example.com", s.Tenant), s.SignIn(t, "abel@example.com", s.Tenant)
+	s.changeStack("2048", version)
+	s.through("up", false)
+	if n := len(sim.Guests()); n != 1 {
+		t.Errorf("%d machines instead of one", n)
+	}
+	s.verifyChain()
+	s.recorded("system.database.moved", 1)
+	var schedules struct{ Items []struct{ ID string } }
+	s.SignIn(t, "ada@example.com", s.Root).Do(http.MethodGet, "/v1/system/schedules", nil, http.StatusOK, &schedules)
+	if len(schedules.Items) < 3 {
+		t.Errorf("the cluster has the schedules %v", schedules.Items)
+	}
+}
+
+// moveIdle moves an appliance that was killed, when no workflow is under way any more.
+func moveIdle(t *testing.T, c appliancetest.Child, to appliance.Outside) (appliance.MoveReport, error) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; {
+		a := moved(t, c.Dir)
+		report, err := a.MoveOut(t.Context(), to, func(string, int) {})
+		must(t, a.Stop(t.Context()))
+		if !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), "under way") || time.Now().After(end) {
+			return report, err
+		}
+		p := appliancetest.Spawn(t, c)
+		time.Sleep(time.Second)
+		p.Kill()
+	}
 }
 
 // moved is an appliance on a data directory that is not started.

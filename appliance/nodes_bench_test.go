@@ -44,9 +44,7 @@ func BenchmarkWebNodes(b *testing.B) {
 	s := &story{Appliance: web[0].Appliance, t: b}
 	s.people()
 	admin := s.SignIn(b, "ada@example.com", s.Tenant)
-	var connections struct{ Items []struct{ ID string } }
-	admin.Do(http.MethodGet, "/v1/connections", nil, http.StatusOK, &connections)
-	s.connection = connections.Items[0].ID
+	s.connected(admin)
 	s.createNamed("bench")
 	var token struct{ Token string }
 	admin.Do(http.MethodPost, "/v1/tokens", map[string]any{"name": "bench", "expires_in_days": 1}, http.StatusCreated, &token)

@@ -280,12 +280,8 @@ func (p *protected) everything() {
 // deployments makes, changes and nearly destroys a machine, and leaves one run open.
 func (s *story) deployments() {
 	version := s.createStack("1024")
-	d := s.wait(s.deploy("up", false).ID, "awaiting_approval")
-	s.approve(d)
-	s.wait(d.ID, "succeeded")
-	s.deployer.Do(http.MethodPut, "/v1/stacks/"+s.stack, map[string]any{
-		"name": "web", "connection_id": s.connection, "program": program("2048"), "config": map[string]any{}, "version": version,
-	}, http.StatusOK, nil)
+	s.through("up", false)
+	s.changeStack("2048", version)
 	s.wait(s.deploy("preview", true).ID, "succeeded")
 	s.approver.Do(http.MethodPost, "/v1/deployments/"+s.wait(s.deploy("destroy", true).ID, "awaiting_approval").ID+"/reject",
 		map[string]any{"comment": "still needed"}, http.StatusOK, nil)

@@ -88,6 +88,22 @@ func (s *story) createStack(memory string) int {
 	return stack.Version
 }
 
+// changeStack stores the next version of the stack.
+func (s *story) changeStack(memory string, version int) {
+	s.t.Helper()
+	s.deployer.Do(http.MethodPut, "/v1/stacks/"+s.stack, map[string]any{
+		"name": "web", "connection_id": s.connection, "program": program(memory), "config": map[string]any{}, "version": version,
+	}, http.StatusOK, nil)
+}
+
+// connected finds the connection that was made when the appliance was set up.
+func (s *story) connected(by *appliancetest.Client) {
+	s.t.Helper()
+	var connections struct{ Items []struct{ ID string } }
+	by.Do(http.MethodGet, "/v1/connections", nil, http.StatusOK, &connections)
+	s.connection = connections.Items[0].ID
+}
+
 func (s *story) connect() {
 	s.t.Helper()
 	ctx := actor.With(context.Background(), actor.Actor{Kind: actor.Setup, Name: "setup", TenantID: s.Tenant})
@@ -156,6 +172,14 @@ func (s *story) approve(d deploymentRow) {
 	s.approver.Do(http.MethodPost, "/v1/deployments/"+d.ID+"/approve", map[string]any{"digest": d.Plan.Digest}, http.StatusOK, nil)
 }
 
+// through runs a deployment to its end, with its approval.
+func (s *story) through(operation string, refresh bool) {
+	s.t.Helper()
+	d := s.wait(s.deploy(operation, refresh).ID, "awaiting_approval")
+	s.approve(d)
+	s.wait(d.ID, "succeeded")
+}
+
 // TestStory deploys, changes and destroys a machine with the real engine and
 // provider, with an approval by somebody else, a drift found on the way, and a
 // chain that holds at the end.
@@ -179,12 +203,8 @@ func TestStory(t *testing.T) {
 		t.Errorf("a second run is not quiet: %+v", quiet.Plan.Changes)
 	}
 
-	s.deployer.Do(http.MethodPut, "/v1/stacks/"+s.stack, map[string]any{
-		"name": "web", "connection_id": s.connection, "program": program("2048"), "config": map[string]any{}, "version": version,
-	}, http.StatusOK, nil)
-	d = s.wait(s.deploy("up", false).ID, "awaiting_approval")
-	s.approve(d)
-	s.wait(d.ID, "succeeded")
+	s.changeStack("2048", version)
+	s.through("up", false)
 	if memory := s.Simulator().GuestConfig(vmid)["memory"]; memory != "2048" {
 		t.Errorf("memory is %s", memory)
 	}
@@ -196,9 +216,7 @@ func TestStory(t *testing.T) {
 		t.Errorf("the drift was not seen: %+v", drift.Plan)
 	}
 
-	d = s.wait(s.deploy("destroy", true).ID, "awaiting_approval")
-	s.approve(d)
-	s.wait(d.ID, "succeeded")
+	s.through("destroy", true)
 	if n := len(s.Simulator().Guests()); n != 0 {
 		t.Errorf("%d guests are left", n)
 	}

@@ -33,7 +33,7 @@ func TestServersOverTLS(t *testing.T) {
 	ours, foreign := newAuthority(t), newAuthority(t)
 	right := appliance.Config{
 		DataDir: appliancetest.Dir(t), SharedDir: appliancetest.Dir(t), Listen: "127.0.0.1:0", Version: "test", Logger: slog.New(slog.DiscardHandler),
-		DatabaseURL: postgresOverTLS(t, ours), ValkeyURL: redisOverTLS(t, ours), ValkeyCA: ours.CA,
+		DatabaseURL: postgresOverTLS(t, ours, postgres.New), ValkeyURL: redisOverTLS(t, ours), ValkeyCA: ours.CA,
 	}
 	right.TemporalAddress, right.Temporal = temporalOverTLS(t, ours)
 	must(t, boots(t, right))
@@ -93,10 +93,10 @@ func wrongPassword(url string) string {
 }
 
 // postgresOverTLS serves with a certificate for localhost.
-func postgresOverTLS(t *testing.T, a *authority) string {
+func postgresOverTLS(t *testing.T, a *authority, of func(postgres.Config) *postgres.Server) string {
 	t.Helper()
 	dir := appliancetest.Dir(t)
-	server := postgres.New(postgres.Config{Dir: dir, MaxConnections: 100, Unsafe: true})
+	server := of(postgres.Config{Dir: dir, MaxConnections: 100, Unsafe: true})
 	start(t, server)
 	cert, key := a.give("postgres", "localhost")
 	own := filepath.Join(dir, "data", "server.key")
