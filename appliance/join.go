@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"nimbus/appliance/audit"
+	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/node"
@@ -107,8 +110,10 @@ func (a *Appliance) sharedConfig(ctx context.Context) (config map[string]string,
 		"temporal-tls": strconv.FormatBool(cfg.Temporal.TLS), "temporal-tls-server-name": cfg.Temporal.ServerName,
 		"valkey-url": cfg.ValkeyURL, "shared-dir": cfg.SharedDir,
 	}
+	paths := map[string]string{"temporal-tls-ca": cfg.Temporal.CA, "temporal-tls-cert": cfg.Temporal.Cert, "temporal-tls-key": cfg.Temporal.Key, "valkey-tls-ca": cfg.ValkeyCA}
+	maps.Copy(paths, filesOf(cfg.DatabaseURL))
 	files = map[string][]byte{}
-	for setting, path := range map[string]string{"temporal-tls-ca": cfg.Temporal.CA, "temporal-tls-cert": cfg.Temporal.Cert, "temporal-tls-key": cfg.Temporal.Key, "valkey-tls-ca": cfg.ValkeyCA} {
+	for setting, path := range paths {
 		if path == "" {
 			continue
 		}
@@ -121,6 +126,27 @@ func (a *Appliance) sharedConfig(ctx context.Context) (config map[string]string,
 	}
 	return config, files, nil
 }
+
+// filesOf are the files that an address of Postgres names. Those of one that is
+// key words instead of a URL do not travel.
+func filesOf(databaseURL string) map[string]string {
+	paths := map[string]string{}
+	if !isURL(databaseURL) {
+		return paths
+	}
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		return paths
+	}
+	for _, parameter := range []string{"sslrootcert", "sslcert", "sslkey"} {
+		if path := u.Query().Get(parameter); path != "system" { // what the machine trusts
+			paths["database-url."+parameter] = path
+		}
+	}
+	return paths
+}
+
+func isURL(databaseURL string) bool { return strings.Contains(databaseURL, "://") }
 
 // Joined is what a machine joined, and what it still lacks.
 type Joined struct {
@@ -178,6 +204,11 @@ func (a *Appliance) lacks(b node.Bundle) (all []string) {
 	}
 	if _, ok := b.Keys["root.key"]; !ok && s.HSM.Module == "" {
 		all = append(all, "The root key is handed over by the service manager there. Do the same here.")
+	}
+	if dsn := b.Config["database-url"]; !isURL(dsn) {
+		if _, err := db.Logins(dsn, db.Passwords{}); err != nil {
+			all = append(all, fault.Message(err)+" Copy it from the other node.")
+		}
 	}
 	if _, err := os.Stat(b.Config["shared-dir"]); err != nil {
 		all = append(all, "The folder "+b.Config["shared-dir"]+" is not here. Mount the one that the other nodes have.")

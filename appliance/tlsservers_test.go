@@ -1,12 +1,14 @@
 package appliance_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,11 +18,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.yaml.in/yaml/v3"
 
 	"nimbus/appliance"
 	"nimbus/appliance/actor"
 	"nimbus/appliance/appliancetest"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/node"
 	"nimbus/embedded/postgres"
 	"nimbus/embedded/temporal"
 )
@@ -37,6 +41,7 @@ func TestServersOverTLS(t *testing.T) {
 	}
 	right.TemporalAddress, right.Temporal = temporalOverTLS(t, ours)
 	must(t, boots(t, right))
+	joinsOverTLS(t, right)
 
 	otherCert, otherKey := foreign.give("stranger")
 	for name, c := range map[string]struct {
@@ -75,6 +80,37 @@ func TestServersOverTLS(t *testing.T) {
 			t.Errorf("%s: said after %v", name, took)
 		}
 	}
+}
+
+// joinsOverTLS lets another machine in, which gets every file that the settings name.
+func joinsOverTLS(t *testing.T, first appliance.Config) {
+	t.Helper()
+	dir := appliancetest.Dir(t)
+	recipient, err := appliance.RequestToJoin(appliance.Config{DataDir: dir})
+	must(t, err)
+	ctx := actor.With(t.Context(), actor.Actor{Kind: actor.Console, Name: "console"})
+	sealed, err := appliance.Admit(ctx, first, recipient)
+	must(t, err)
+	joined, err := appliance.Join(ctx, appliance.Config{DataDir: dir, Role: appliance.Worker}, bytes.NewReader(sealed))
+	must(t, err)
+	if len(joined.Lacks) != 0 {
+		t.Errorf("the node lacks %v", joined.Lacks)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, node.JoinedFile))
+	must(t, err)
+	var settings struct {
+		DatabaseURL string `yaml:"database-url"`
+		Role        appliance.Role
+	}
+	must(t, yaml.Unmarshal(raw, &settings))
+	at, err := url.Parse(settings.DatabaseURL)
+	must(t, err)
+	if ca := at.Query().Get("sslrootcert"); filepath.Dir(ca) != filepath.Join(dir, "keys") || settings.Role != appliance.Worker {
+		t.Errorf("settings of the new node: %+v", settings)
+	}
+	conn, err := pgx.Connect(t.Context(), settings.DatabaseURL)
+	must(t, err)
+	must(t, conn.Close(t.Context()))
 }
 
 // boots starts an appliance and stops it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +39,8 @@ type Bundle struct {
 	Local map[string]json.RawMessage `json:"local"`
 	// Keys are the files of the folder of keys.
 	Keys map[string][]byte `json:"keys"`
-	// Config are settings as nimbus.yaml has them, and Files those whose value is a file.
+	// Config are settings as nimbus.yaml has them, and Files those whose value is a
+	// file, or has one in a parameter: database-url.sslrootcert.
 	Config map[string]string `json:"config"`
 	Files  map[string][]byte `json:"files"`
 }
@@ -153,13 +155,33 @@ func (b Bundle) Place(dataDir string) error {
 		}
 	}
 	config := maps.Clone(b.Config)
-	for setting, content := range b.Files {
-		if err := placeFile(dir, setting, content); err != nil {
+	for name, content := range b.Files {
+		if err := placeFile(dir, name, content); err != nil {
 			return err
 		}
-		config[setting] = filepath.Join(dir, setting)
+		if err := pointTo(config, name, filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	return placeFile(dataDir, JoinedFile, joined(b.Name, config))
+}
+
+// pointTo makes a setting, or the parameter of one that is an address, name a file.
+func pointTo(config map[string]string, name, path string) error {
+	setting, parameter, inside := strings.Cut(name, ".")
+	if !inside {
+		config[setting] = path
+		return nil
+	}
+	u, err := url.Parse(config[setting])
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "This file holds a setting %s that is no address.", setting)
+	}
+	q := u.Query()
+	q.Set(parameter, path)
+	u.RawQuery = q.Encode()
+	config[setting] = u.String()
+	return nil
 }
 
 // Forget removes the key of the request.
