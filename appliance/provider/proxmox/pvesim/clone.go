@@ -31,7 +31,7 @@ func cloneGuest(req *call) (any, error) {
 		kind = "vzclone"
 	}
 	return req.start(job{
-		kind: kind, id: g.id(), undo: func() { req.state.removeGuest(clone) },
+		kind: kind, id: g.id(), makes: clone,
 		begin: []string{fmt.Sprintf("creating a clone of %s with ID %d", g.short(), vmid)},
 		work:  func(log func(string)) error { return req.finishClone(g, clone, source, full, log) },
 	}), nil

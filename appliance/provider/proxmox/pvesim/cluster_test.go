@@ -189,7 +189,7 @@ func TestStopWithoutStart(t *testing.T) {
 	}
 }
 
-// TestSurvivesRestart ends a cluster in the middle of a task and continues it from its file.
+// TestSurvivesRestart ends a cluster in the middle of tasks and continues it, and them, from its file.
 func TestSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "cluster", "state.json")
@@ -214,8 +214,38 @@ func TestSurvivesRestart(t *testing.T) {
 		t.Errorf("the guest is %v", got)
 	}
 	upid := clone.json.(map[string]any)["data"].(string)
-	if got := again.object("/nodes/pve2/tasks/" + upid + "/status")["exitstatus"]; got != "unexpected status" {
-		t.Errorf("the interrupted task ended with %v", got)
+	again.settle(clone)
+	if got := again.object("/nodes/pve2/tasks/" + upid + "/status")["exitstatus"]; got != "OK" {
+		t.Errorf("the task that was under way ended with %v", got)
+	}
+	if got := again.c.GuestConfig(101); got["scsi0"] == "" || got["lock"] != "" || len(again.c.Guests()) != 2 {
+		t.Errorf("the clone that was under way is %v", got)
+	}
+}
+
+// TestPowerCut switches a node off while it makes a guest: that stays locked, and nothing but root
+// frees it.
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	h := small(t)
+	h.ok("POST", "/nodes/pve1/qemu", "vmid=100&name=before&start=1")
+	h.c.HangNextTask("qmcreate")
+	made := h.do(exchange{method: "POST", path: "/api2/json/nodes/pve1/qemu?vmid=101&name=half&tags=mine", auth: h.asToken("root@pam!auto")})
+	if err := h.c.CutPower("pve1"); err != nil {
+		t.Fatal(err)
+	}
+	upid := made.json.(map[string]any)["data"].(string)
+	if got := h.object("/nodes/pve1/tasks/" + upid + "/status")["exitstatus"]; got != "unexpected status" {
+		t.Errorf("the task ended with %v", got)
+	}
+	if got := h.object("/nodes/pve1/qemu/100/status/current")["status"]; got != "stopped" {
+		t.Errorf("the machine that ran is %v", got)
+	}
+	if got := h.c.GuestConfig(101); len(got) != 1 || got["lock"] != "create" {
+		t.Errorf("the machine that was being made is %v", got)
+	}
+	if exit := h.exit(h.root("DELETE", "/nodes/pve1/qemu/101", "")); !strings.Contains(exit, "locked (create)") {
+		t.Errorf("a token deletes it: %s", exit)
 	}
 }
 

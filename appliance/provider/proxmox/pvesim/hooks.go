@@ -112,6 +112,28 @@ func (c *Cluster) SetNodeOffline(name string, offline bool) error {
 	})
 }
 
+// CutPower switches a node off and on again: its guests are stopped, and its tasks have ended in
+// the middle. What they were making is left half made and locked, as a genuine node leaves it.
+func (c *Cluster) CutPower(name string) error {
+	return c.change(func() error {
+		if c.state.Nodes[name] == nil {
+			return fmt.Errorf("the simulated cluster has no node %q", name)
+		}
+		for _, g := range c.state.Guests {
+			if g.Node == name {
+				g.powerOff()
+			}
+		}
+		for _, t := range c.state.Tasks {
+			if live := c.running[t.UPID]; live != nil && t.Node == name {
+				c.interrupt(t)
+				delete(c.running, t.UPID)
+			}
+		}
+		return nil
+	})
+}
+
 // SetGuestConfig changes a guest's configuration as somebody would by hand; an empty value
 // deletes the key. Nothing is checked and no task is left.
 func (c *Cluster) SetGuestConfig(vmid int, key, value string) error {

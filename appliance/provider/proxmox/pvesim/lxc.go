@@ -67,7 +67,7 @@ func createCT(req *call) (any, error) {
 	g := &guest{VMID: vmid, Kind: "lxc", Node: node, Config: map[string]string{"lock": "create"}, Created: req.now()}
 	req.reserve(g)
 	return req.start(job{
-		kind: "vzcreate", id: g.id(), undo: func() { req.state.removeGuest(g) },
+		kind: "vzcreate", id: g.id(), makes: g,
 		work: func(log func(string)) error { return req.finishContainer(g, settings, log) },
 	}), nil
 }

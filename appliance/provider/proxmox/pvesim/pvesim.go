@@ -101,6 +101,9 @@ func New(cfg Config) (*Cluster, error) {
 	if err := c.loadCertificates(); err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resume()
 	return c, c.save()
 }
 

@@ -93,7 +93,7 @@ func createVM(req *call) (any, error) {
 	g := &guest{VMID: vmid, Kind: "qemu", Node: node, Config: map[string]string{"lock": "create"}, Created: req.now(), HasAgent: req.cfg.GuestAgents}
 	req.reserve(g)
 	return req.start(job{
-		kind: "qmcreate", id: g.id(), undo: func() { req.state.removeGuest(g) },
+		kind: "qmcreate", id: g.id(), makes: g,
 		work: func(log func(string)) error { return req.finishCreate(g, settings, log) },
 	}), nil
 }

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,6 +42,7 @@ type call struct {
 	p            params
 	nulls        []string // JSON members that were null
 	file         *upload
+	resumes      *task // that this request had begun before the process ended
 	http         *http.Request
 }
 
@@ -78,6 +80,14 @@ func (c *Cluster) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := res.write(w); err != nil {
 		c.log.Debug("simulated cluster: answer not delivered", "path", req.path, "error", err)
 	}
+}
+
+// context ends with who asked; that of a request that is gone on with has nobody.
+func (req *call) context() context.Context {
+	if req.http == nil {
+		return req.ctx
+	}
+	return req.http.Context()
 }
 
 func (c *Cluster) record(req *call, status int) {

@@ -84,8 +84,8 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	return conn.Close()
 }
 
-// Stop ends the server and all tasks. What was running is continued as ended by the next start on
-// the same state file.
+// Stop ends the server and all tasks. The next start on the same state file goes on with what was
+// running.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	s := c.srv

@@ -65,22 +65,9 @@ func (c *Cluster) load() error {
 	if err := json.Unmarshal(data, s); err != nil {
 		return fmt.Errorf("%s is not a simulated cluster's state, move it away to begin anew: %w", c.cfg.StateFile, err)
 	}
-	s.recover(c.now())
 	c.state = s
 	c.cfg.Nodes = s.Order
 	return nil
-}
-
-// recover ends what was under way when the process ended: its tasks are gone and so are their locks.
-func (s *state) recover(now time.Time) {
-	for _, t := range s.Tasks {
-		if t.End == 0 {
-			t.End, t.Exit = now.Unix(), "unexpected status"
-			if g := s.Guests[t.vmid()]; g != nil {
-				delete(g.Config, "lock")
-			}
-		}
-	}
 }
 
 func (c *Cluster) freshState() *state {

@@ -6,7 +6,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +18,15 @@ type task struct {
 	Start, End           int64
 	Exit                 string
 	Lines                []string
+	// While it runs: what was asked for, and the guest that is not there without it.
+	Asked *asked `json:",omitempty"`
+	Makes int    `json:",omitempty"`
+}
+
+// asked is the request that began a task.
+type asked struct {
+	Method, Path string
+	Params       params
 }
 
 // runningTask is the live side of a task.
@@ -37,7 +45,7 @@ type job struct {
 	takes    time.Duration
 	begin    []string                     // log lines from the start
 	work     func(log func(string)) error // nil error is exit status OK
-	undo     func()                       // runs when the task is failed from outside
+	makes    *guest                       // goes again when the task is failed from outside
 }
 
 // durations are how long a task of a kind takes in life.
@@ -62,21 +70,65 @@ func (req *call) start(j job) string {
 	if j.takes == 0 {
 		j.takes = durations[j.kind]
 	}
-	return req.Cluster.startTask(req.who, j)
+	t := req.resumes
+	if t == nil {
+		t = req.addTask(j)
+	}
+	if t.Asked = nil; req.file == nil {
+		t.Asked = &asked{req.method, req.path, req.p}
+	}
+	if j.makes != nil {
+		t.Makes = j.makes.VMID
+	}
+	req.runs(t, j)
+	return t.UPID
 }
 
-func (c *Cluster) startTask(who actor, j job) string {
-	t := c.newTask(who, j)
-	c.state.Tasks = append(c.state.Tasks, t)
-	if extra := len(c.state.Tasks) - maxTasks; extra > 0 {
-		c.state.Tasks = slices.Delete(c.state.Tasks, 0, extra)
+// addTask puts a new task on the list.
+func (req *call) addTask(j job) *task {
+	t := req.newTask(req.who, j)
+	req.state.Tasks = append(req.state.Tasks, t)
+	if extra := len(req.state.Tasks) - maxTasks; extra > 0 {
+		req.state.Tasks = slices.Delete(req.state.Tasks, 0, extra)
 	}
-	c.state.logf(t, "starting task %s", t.UPID)
+	req.state.logf(t, "starting task %s", t.UPID)
+	return t
+}
+
+func (c *Cluster) runs(t *task, j job) {
 	live := &runningTask{stop: make(chan struct{}), release: make(chan struct{}), hangs: c.faults.takeHang(j.kind)}
 	c.running[t.UPID] = live
 	planned := c.faults.takeFailure(j.kind)
 	c.tasks.Go(func() { c.runTask(t, live, j, planned) })
-	return t.UPID
+}
+
+// resume goes on with what was under way when the process ended: a genuine cluster does not end
+// with whoever uses it. What cannot go on has ended as it does when a node goes down.
+func (c *Cluster) resume() {
+	for _, t := range slices.Clone(c.state.Tasks) {
+		if t.End != 0 {
+			continue
+		}
+		if t.Asked == nil {
+			c.interrupt(t)
+			continue
+		}
+		if g := c.state.Guests[t.Makes]; g != nil && t.Makes != 0 {
+			c.state.removeGuest(g)
+		}
+		req := &call{Cluster: c, method: t.Asked.Method, path: t.Asked.Path, p: t.Asked.Params, who: actor{t.User, t.Token}, resumes: t}
+		route, _ := c.routes.find(req.method, req.path)
+		if route == nil {
+			c.interrupt(t)
+		} else if _, err := route.handle(req); err != nil {
+			c.interrupt(t)
+		}
+	}
+}
+
+// interrupt ends a task whose process is gone. What it had locked stays locked.
+func (c *Cluster) interrupt(t *task) {
+	t.End, t.Exit, t.Asked = c.now().Unix(), "unexpected status", nil
 }
 
 func (c *Cluster) newTask(who actor, j job) *task {
@@ -105,10 +157,13 @@ func (c *Cluster) runTask(t *task, live *runningTask, j job, planned *string) {
 	case <-live.stop:
 		interrupted = true
 	case <-c.ctx.Done():
-		return // the state file keeps the task as running, the next start ends it
+		return // the state file keeps the task as running, the next start goes on with it
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if t.End != 0 {
+		return // its node went down
+	}
 	c.finishTask(t, j, planned, interrupted)
 	delete(c.running, t.UPID)
 	c.persist()
@@ -124,10 +179,10 @@ func (c *Cluster) finishTask(t *task, j job, planned *string, interrupted bool) 
 	default:
 		err = j.work(func(line string) { t.Lines = append(t.Lines, line) })
 	}
-	if (interrupted || planned != nil) && j.undo != nil {
-		j.undo()
+	if (interrupted || planned != nil) && j.makes != nil {
+		c.state.removeGuest(j.makes)
 	}
-	t.End, t.Exit = c.now().Unix(), "OK"
+	t.End, t.Exit, t.Asked = c.now().Unix(), "OK", nil
 	last := "TASK OK"
 	if err != nil {
 		t.Exit = strings.TrimSuffix(err.Error(), "\n")
@@ -146,15 +201,6 @@ func (s *state) logf(t *task, format string, args ...any) {
 	if extra := len(s.Log) - maxLog; extra > 0 {
 		s.Log = slices.Delete(s.Log, 0, extra)
 	}
-}
-
-func (t *task) vmid() int {
-	id, _, _ := strings.Cut(t.ID, "@")
-	n, err := strconv.Atoi(id)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 func (t *task) mayRead(req *call) bool {

@@ -127,7 +127,7 @@ func (req *call) outside(f func() error) error {
 func queryURL(req *call) (any, error) {
 	var f remoteFile
 	err := req.outside(func() (err error) {
-		f, err = req.look(req.http.Context(), req.p["url"])
+		f, err = req.look(req.context(), req.p["url"])
 		return err
 	})
 	if err != nil {
