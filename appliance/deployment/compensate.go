@@ -107,7 +107,8 @@ func (j *job) remove(ctx context.Context, targets []Resource) ([]Leftover, error
 }
 
 // orphans are guests that the run made and the engine lost sight of: they carry
-// our mark under a VMID of the program and are not in the state.
+// our mark under a VMID of the program and are not in the state, or were left half
+// made.
 func (j *job) orphans(ctx context.Context) ([]Leftover, error) {
 	if j.d.Operation != Up {
 		return nil, nil
@@ -125,15 +126,29 @@ func (j *job) orphans(ctx context.Context) ([]Leftover, error) {
 		if guests[name] == vmid {
 			continue
 		}
-		owned, err := j.Guests.Owns(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid)
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		detail, err := j.orphan(ctx, vmid)
+		if err != nil {
 			return nil, err
 		}
-		if owned {
-			left = append(left, Leftover{Name: name, Detail: "Guest " + itoa(vmid) + " was made, but the engine does not know it. Remove it on the cluster."})
+		if detail != "" {
+			left = append(left, Leftover{Name: name, Detail: detail})
 		}
 	}
 	return left, nil
+}
+
+// orphan says what is left under a VMID, "" when nothing of ours is.
+func (j *job) orphan(ctx context.Context, vmid int) (string, error) {
+	owned, err := j.Guests.Owns(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	case owned:
+		return "Guest " + itoa(vmid) + " was made, but the engine does not know it. Remove it on the cluster.", nil
+	}
+	return j.halfMade(ctx, vmid)
 }
 
 func (j *job) keepLeftovers(ctx context.Context, removed int, left []Leftover) error {

@@ -135,6 +135,9 @@ type Guests interface {
 	// Owns tells whether the guest is one that the stack made. A guest that is
 	// not there is fault.NotFound.
 	Owns(ctx context.Context, tenant, connection, stack id.ID, number int) (bool, error)
+	// HalfMade finds the guest whose making for the stack ended with its node. It
+	// stays locked until root removes it.
+	HalfMade(ctx context.Context, tenant, connection, stack id.ID, number int) (provider.Guest, bool, error)
 	// NoteTasks lists the tasks that our token started since a time and keeps
 	// them with the context's actor as the deployment's.
 	NoteTasks(ctx context.Context, tenant, connection, deployment id.ID, since time.Time) ([]provider.TaskStatus, error)

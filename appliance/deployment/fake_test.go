@@ -69,6 +69,10 @@ func (c *cluster) Owns(_ context.Context, _, _, stack id.ID, number int) (bool, 
 	return marked && owner == stack, nil
 }
 
+func (c *cluster) HalfMade(context.Context, id.ID, id.ID, id.ID, int) (provider.Guest, bool, error) {
+	return provider.Guest{}, false, nil
+}
+
 func (c *cluster) NoteTasks(context.Context, id.ID, id.ID, id.ID, time.Time) ([]provider.TaskStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/cmdb"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/provider"
@@ -268,11 +269,38 @@ func (j *job) untaken(ctx context.Context) error {
 			continue
 		}
 		if _, err := j.Guests.Reserve(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid); err != nil {
-			return taken(err, "VMID %d, meant for %q, is taken by a guest that is not part of this stack, or kept for another stack. "+
-				"Nothing was changed. Choose another VMID, or remove that guest if it is a leftover.", vmid, name)
+			return j.occupied(ctx, err, vmid, name)
 		}
 	}
 	return nil
+}
+
+// occupied says what to do about a VMID that cannot be had.
+func (j *job) occupied(ctx context.Context, why error, vmid int, name string) error {
+	detail, err := j.halfMade(ctx, vmid)
+	if err != nil {
+		return err
+	}
+	if detail != "" {
+		return taken(why, "VMID %d, meant for %q, is taken. %s", vmid, name, detail)
+	}
+	return taken(why, "VMID %d, meant for %q, is taken by a guest that is not part of this stack, or kept for another stack. "+
+		"Nothing was changed. Choose another VMID, or remove that guest if it is a leftover.", vmid, name)
+}
+
+// halfMade says how a guest is removed that its node left half made, "" when it
+// is none.
+func (j *job) halfMade(ctx context.Context, vmid int) (string, error) {
+	g, ok, err := j.Guests.HalfMade(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, vmid)
+	if err != nil || !ok {
+		return "", err
+	}
+	command := "qm"
+	if g.Kind == cmdb.Container {
+		command = "pct"
+	}
+	return fmt.Sprintf("Node %[1]s went down while guest %[2]d was being made, and Proxmox VE keeps it, unfinished and locked. "+
+		"As root on %[1]s run `%[3]s unlock %[2]d` and `%[3]s destroy %[2]d`, then deploy again.", g.Node, vmid, command), nil
 }
 
 // guard refuses a plan that touches a guest without the stack's mark.

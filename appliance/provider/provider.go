@@ -111,6 +111,7 @@ type Guest struct {
 	Kind cmdb.Kind // cmdb.VM or cmdb.Container
 	Key  string    // as in the cmdb, "qemu/100"
 	Node string
+	Lock string // what Proxmox VE is doing with it, as "create"; "" for nothing
 }
 
 // PowerAction is what can be done to a machine's power.

@@ -117,31 +117,50 @@ func (s *Service) Owns(ctx context.Context, tenant, connection, stack id.ID, num
 	if owner, marked := MarkedBy(tags); marked {
 		return owner == stack, nil
 	}
-	return s.created(ctx, p, connection, stack, number)
+	t, err := s.creation(ctx, p, connection, stack, number)
+	return t.Running || t.OK, err
+}
+
+// HalfMade finds the guest whose making for this stack ended in the middle because
+// its node went down: Proxmox VE keeps it, locked, and lets only root remove it.
+// Any other guest, and none, is not ok.
+func (s *Service) HalfMade(ctx context.Context, tenant, connection, stack id.ID, number int) (g Guest, ok bool, err error) {
+	_, p, err := s.connect(ctx, tenant, connection)
+	if err != nil {
+		return g, false, err
+	}
+	g, err = p.Find(ctx, number)
+	if fault.Is(err, fault.NotFound) || err == nil && g.Lock != "create" {
+		return g, false, nil
+	}
+	if err != nil {
+		return g, false, asFault(err)
+	}
+	t, err := s.creation(ctx, p, connection, stack, number)
+	return g, t.Ref != "" && !t.Running && !t.OK, err
 }
 
 // creations are the types of tasks that make a guest under the number they name.
 var creations = map[string]bool{"qmcreate": true, "vzcreate": true}
 
-func (s *Service) created(ctx context.Context, p CloudProviderInterface, connection, stack id.ID, number int) (bool, error) {
+// creation is the newest task by which our own token made a guest, or tried to,
+// after the stack had reserved its number; zero when there is none.
+func (s *Service) creation(ctx context.Context, p CloudProviderInterface, connection, stack id.ID, number int) (t TaskStatus, err error) {
 	var since time.Time
-	err := s.cfg.DB.Core(ctx, func(ctx context.Context) (err error) {
+	err = s.cfg.DB.Core(ctx, func(ctx context.Context) (err error) {
 		since, err = s.store.reservedAt(ctx, connection, stack, number)
 		return err
 	})
 	if err != nil || since.IsZero() {
-		return false, err
+		return t, err
 	}
 	tasks, err := p.Tasks(ctx, since.Add(-clockSkew))
-	if err != nil {
-		return false, asFault(err)
-	}
-	for _, t := range tasks {
-		if creations[t.Type] && t.Subject == strconv.Itoa(number) && (t.Running || t.OK) {
-			return true, nil
+	for _, found := range tasks {
+		if creations[found.Type] && found.Subject == strconv.Itoa(number) {
+			t = found
 		}
 	}
-	return false, nil
+	return t, asFault(err)
 }
 
 // Mark puts the stack's mark on a guest that Owns says is the stack's; on any

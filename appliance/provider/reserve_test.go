@@ -137,6 +137,9 @@ func TestOwnsAMachineWhoseMakingWasInterrupted(t *testing.T) {
 	if owned, err := b.Owns(t.Context(), b.tenant, c.ID, id.New(), number); err != nil || owned {
 		t.Errorf("another stack: owned %v, %v", owned, err)
 	}
+	if _, half, err := b.HalfMade(t.Context(), b.tenant, c.ID, stack, number); err != nil || half {
+		t.Errorf("what is whole is half made: %v", err)
+	}
 	must(t, b.Mark(t.Context(), b.tenant, c.ID, stack, number))
 	b.collect(c)
 	found := b.items(cmdb.Filter{Kind: cmdb.VM})

@@ -72,7 +72,7 @@ func (c *cluster) Find(ctx context.Context, number int) (provider.Guest, error) 
 	if i < 0 {
 		return provider.Guest{}, fault.New(fault.NotFound, "The cluster shows no machine %d.", number)
 	}
-	return provider.Guest{Kind: guestKind(rows[i]), Key: string(rows[i].ID), Node: string(rows[i].Node)}, nil
+	return provider.Guest{Kind: guestKind(rows[i]), Key: string(rows[i].ID), Node: string(rows[i].Node), Lock: string(rows[i].Lock)}, nil
 }
 
 func guestKind(r resource) cmdb.Kind {
