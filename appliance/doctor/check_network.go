@@ -34,7 +34,7 @@ func certificateFinding(leaf *x509.Certificate, address string, automatic bool, 
 		f = warn(fmt.Sprintf("The certificate expires in %s.", daysText(left)), renew)
 	case host != "" && leaf.VerifyHostname(host) != nil:
 		f = warn(fmt.Sprintf("The certificate does not name %s, which is the address of this appliance, so browsers warn.", host),
-			"Use a certificate with that name, or correct the address under System, Address.")
+			"Use a certificate with that name, or correct the address under System, Certificate.")
 	}
 	return f.with("not_after", leaf.NotAfter.UTC()).with("days_left", int(left.Hours()/24))
 }

@@ -63,7 +63,7 @@ func proxmoxFinding(all []Cluster) Finding {
 	}
 	for _, c := range all {
 		if c.Status == "fingerprint_changed" || c.Status == "unauthorised" || c.Status == "unreachable" {
-			return fail(fmt.Sprintf("The connection %s does not work: %s", c.Name, c.Detail), "Open the connection under Clusters; it says what to correct.").with("connection_id", c.ID)
+			return fail(fmt.Sprintf("The connection %s does not work: %s", c.Name, c.Detail), "Open the connection under Connections; it says what to correct.").with("connection_id", c.ID)
 		}
 	}
 	for _, c := range all {
@@ -72,8 +72,11 @@ func proxmoxFinding(all []Cluster) Finding {
 				"Run the pveum lines that the page of the connection shows.").with("connection_id", c.ID).with("missing", c.Missing)
 		}
 		if c.Error != "" {
-			return warn(fmt.Sprintf("The privileges of %s could not be asked for: %s", c.Name, c.Error), "Open the connection under Clusters and test it.").with("connection_id", c.ID)
+			return warn(fmt.Sprintf("The privileges of %s could not be asked for: %s", c.Name, c.Error), "Open the connection under Connections and test it.").with("connection_id", c.ID)
 		}
+	}
+	if len(all) == 1 {
+		return fine("The one connection works and has the privileges it needs.")
 	}
 	return fine(fmt.Sprintf("All %d connections work and have the privileges they need.", len(all)))
 }
@@ -140,7 +143,7 @@ func Checkpoints(read func(context.Context) (audit.Health, error)) Check {
 }
 
 func checkpointFinding(h audit.Health, now time.Time) Finding {
-	const publish = "Choose where checkpoints are published under Audit, Checkpoints: only a copy elsewhere shows that a chain was rewritten as a whole."
+	const publish = "Choose where checkpoints are published under Audit settings, Proof: only a copy elsewhere shows that a chain was rewritten as a whole."
 	switch {
 	case len(h.Broken) > 0:
 		return fail(fmt.Sprintf("%d audit chains contradict what was signed before.", len(h.Broken)),
@@ -152,9 +155,9 @@ func checkpointFinding(h audit.Health, now time.Time) Finding {
 	case h.Places == 0:
 		return warn("Checkpoints are signed and stay on this machine.", publish)
 	case h.Refused != "":
-		return warn("A place did not take the checkpoint: "+h.Refused, "Look at Audit, Checkpoints, and test the place.")
+		return warn("A place did not take the checkpoint: "+h.Refused, "Look at Audit settings, Proof, and test the place.")
 	case h.Published != nil && h.Checkpoint.Sub(*h.Published) > checkpointLate && now.Sub(*h.Checkpoint) > checkpointLate:
-		return warn("No place has taken a checkpoint since "+h.Published.UTC().Format(time.DateTime)+" UTC.", "Look at Audit, Checkpoints, and test the places.")
+		return warn("No place has taken a checkpoint since "+h.Published.UTC().Format(time.DateTime)+" UTC.", "Look at Audit settings, Proof, and test the places.")
 	}
 	return fine("Checkpoints are signed and published.").with("newest", h.Checkpoint.UTC())
 }

@@ -218,7 +218,7 @@ func TestACMERefusals(t *testing.T) {
 		"not trusted":       {func(a *ACME) { a.CAPEM = "" }, fault.Unavailable, "stays in use"},
 		"names lead away":   {func(*ACME) {}, fault.Unavailable, "nobody answered as expected"},
 		"away":              {func(a *ACME) { a.Directory = "https://127.0.0.1:1/" }, fault.Unavailable, "stays in use"},
-		"not to be reached": {func(a *ACME) { a.Directory = "https://10.255.255.1/" }, fault.Unavailable, "System, Outbound"},
+		"not to be reached": {func(a *ACME) { a.Directory = "https://10.255.255.1/" }, fault.Unavailable, "Private addresses"},
 	} {
 		a := good
 		c.change(&a)

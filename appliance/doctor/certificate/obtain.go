@@ -131,7 +131,7 @@ func said(err error) string {
 	var blocked *web.BlockedAddressError
 	switch {
 	case errors.As(err, &blocked):
-		return blocked.Error() + ", so it is not reached. Allow its range under System, Outbound."
+		return blocked.Error() + ", so it is not reached. Allow its range under Sign-in, Private addresses."
 	case errors.As(err, &name):
 		return fmt.Sprintf("it could not see that %s leads here: %s.", name.Identifier, first(name))
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests:

@@ -27,6 +27,8 @@ import { navigationFor } from './navigation';
                 routerLinkActive="here"
                 ariaCurrentWhenActive="page"
                 [routerLinkActiveOptions]="{ exact: entry.path === '/' }"
+                (isActiveChange)="$event && link.scrollIntoView({ block: 'nearest' })"
+                #link
               >
                 <nb-icon [name]="entry.icon" />
                 {{ entry.label }}
