@@ -439,9 +439,9 @@ func score(d Dashboard, p *Posture, now time.Time) []Check {
 		{"signing_key", c.KeyKind == "hsm", map[string]string{
 			"hsm": "Checkpoints are signed by a key in a hardware security module.", "file": "Checkpoints are signed by a key in a file; a hardware security module would keep it from being copied.",
 			"none": "No checkpoint was signed yet."}[c.KeyKind], "/audit/settings"},
-		{"no_critical_anomaly", d.Anomalies.Critical == 0, fmt.Sprintf("%d critical findings are open, %d in all.", d.Anomalies.Critical, d.Anomalies.Total), "/audit/anomalies"},
-		{"changes_approved", d.Unapproved.Count == 0, fmt.Sprintf("%d executions in the period were not approved by a second person.", d.Unapproved.Count), "/audit/compliance"},
-		{"no_break_glass", len(d.BreakGlass) == 0, fmt.Sprintf("Break-glass was asked for %d times in the period.", len(d.BreakGlass)), "/audit/compliance"},
+		{"no_critical_anomaly", d.Anomalies.Critical == 0, none(d.Anomalies.Total, "Nothing unusual is open.", "%d findings are open, %d of them critical.", d.Anomalies.Total, d.Anomalies.Critical), "/audit/anomalies"},
+		{"changes_approved", d.Unapproved.Count == 0, none(d.Unapproved.Count, "Nothing was executed in the period without a second person's approval.", "Executed in the period without a second person's approval: %d.", d.Unapproved.Count), "/audit/compliance"},
+		{"no_break_glass", len(d.BreakGlass) == 0, none(len(d.BreakGlass), "Nobody asked for break-glass in the period.", "Requests for break-glass in the period: %d.", len(d.BreakGlass)), "/audit/compliance"},
 	}
 	all = append(all, archiveWorks(d.Retention)...)
 	if p == nil {
@@ -450,9 +450,17 @@ func score(d Dashboard, p *Posture, now time.Time) []Check {
 	return append(all,
 		Check{"mfa_for_administrators", p.MFARequiredFor == "administrators" || p.MFARequiredFor == "everybody", "A second factor is required for " + p.MFARequiredFor + ".", "/tenant/settings"},
 		Check{"second_person_approves", p.ApprovalPolicy == "second_person", map[bool]string{true: "Somebody else has to approve.", false: "Who asks may approve it themselves."}[p.ApprovalPolicy == "second_person"], "/tenant/settings"},
-		Check{"passwords", p.PasswordLength >= 12 && p.BreachedCheck, fmt.Sprintf("Passwords have %d characters at least; known ones are refused: %t.", p.PasswordLength, p.BreachedCheck), "/tenant/settings"},
-		Check{"root_key", p.RootKey == "hsm", "The root key of all secrets is kept in: " + p.RootKey + ".", "/system/hsm"},
+		Check{"passwords", p.PasswordLength >= 12 && p.BreachedCheck, fmt.Sprintf("Passwords have at least %d characters, and those known to attackers are %s.", p.PasswordLength, map[bool]string{true: "refused", false: "accepted"}[p.BreachedCheck]), "/tenant/settings"},
+		Check{"root_key", p.RootKey == "hsm", "The root key of all secrets lies in a " + map[bool]string{true: "hardware security module", false: "file of this machine"}[p.RootKey == "hsm"] + ".", "/system/hsm"},
 	)
+}
+
+// none is one sentence for nothing, and another with numbers.
+func none[N int | int64](n N, nothing, format string, args ...any) string {
+	if n == 0 {
+		return nothing
+	}
+	return fmt.Sprintf(format, args...)
 }
 
 func published(c Coverage, now time.Time) Check {
