@@ -67,6 +67,9 @@ func TestInvitation(t *testing.T) {
 	if !strings.Contains(given, `"actor":{"kind":"system","name":"invitation"`) || !strings.Contains(given, `"on_behalf_of":{"kind":"user","id":"`+b.ann.ID.String()+`","name":"Ann"}`) {
 		t.Errorf("who invited is not who gave the role: %s", given)
 	}
+	if !strings.Contains(given, `"target":{"kind":"user","id":"`+bob.ID.String()+`","name":"`+bob.Name+`"}`) {
+		t.Errorf("the record does not name who was given the role: %s", given)
+	}
 	_, err = b.AcceptInvitation(t.Context(), token, password, home)
 	b.refused("the second time", err, fault.Gone)
 	_, _, err = b.Invite(b.as(b.ann), n)

@@ -187,9 +187,18 @@ func (s *Service) changed(ctx context.Context, tenant id.ID, what string, n Assi
 			details[name] = at.UTC()
 		}
 	}
-	return s.Audit.Record(ctx, audit.Entry{
-		Event: what, Priority: audit.Notice, Target: audit.Target{Kind: string(n.Kind), ID: n.Subject.ID.String()}, Details: details,
-	})
+	who, err := s.target(ctx, tenant, n.Subject)
+	if err != nil {
+		return err
+	}
+	return s.Audit.Record(ctx, audit.Entry{Event: what, Priority: audit.Notice, Target: who, Details: details})
+}
+
+// target is a holder as records name it: who reads them elsewhere has no other
+// place to look a name up.
+func (s *Service) target(ctx context.Context, tenant id.ID, holder Subject) (audit.Target, error) {
+	names, err := s.names(ctx, tenant, []Subject{holder})
+	return audit.Target{Kind: string(holder.Kind), ID: holder.ID.String(), Name: names[holder]}, err
 }
 
 // Unassign takes a role from a user, wherever and whenever it held. Taking

@@ -109,8 +109,11 @@ func (s *Service) grantChanged(ctx context.Context, tenant id.ID, what string, g
 	if err := s.Changed(ctx, tenant); err != nil {
 		return err
 	}
+	who, err := s.target(ctx, tenant, g.Subject)
+	if err != nil {
+		return err
+	}
 	return s.Audit.Record(ctx, audit.Entry{
-		Event: what, Priority: audit.Notice, Target: audit.Target{Kind: string(g.Kind), ID: g.Subject.ID.String()},
-		Details: map[string]any{"grant_id": g.ID, "grant": g.Grant},
+		Event: what, Priority: audit.Notice, Target: who, Details: map[string]any{"grant_id": g.ID, "grant": g.Grant},
 	})
 }
