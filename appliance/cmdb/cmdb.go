@@ -79,6 +79,7 @@ type Observed struct {
 // Snapshot is one collection of everything behind a connection.
 type Snapshot struct {
 	ConnectionID id.ID
+	Connection   string // its name
 	// TakenAt is when the collection began.
 	TakenAt time.Time
 	Items   []Observed

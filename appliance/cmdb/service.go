@@ -144,7 +144,7 @@ func (s *Service) Merge(ctx context.Context, tenant id.ID, snap Snapshot) (Chang
 func (s *Service) tell(ctx context.Context, tenant id.ID, snap Snapshot, p plan) error {
 	changes := p.changes()
 	if len(changes.Appeared)+len(changes.Gone) > 0 {
-		if err := s.cfg.Audit.Record(ctx, changeRecord(snap.ConnectionID, changes)); err != nil {
+		if err := s.cfg.Audit.Record(ctx, changeRecord(snap, changes)); err != nil {
 			return err
 		}
 	}
@@ -157,10 +157,10 @@ func (s *Service) tell(ctx context.Context, tenant id.ID, snap Snapshot, p plan)
 // maxListed bounds how many ids one audit record carries.
 const maxListed = 1000
 
-func changeRecord(connection id.ID, c Changes) audit.Entry {
+func changeRecord(snap Snapshot, c Changes) audit.Entry {
 	return audit.Entry{
 		Event:  "cmdb.inventory.changed",
-		Target: audit.Target{Kind: "connection", ID: connection.String()},
+		Target: audit.Target{Kind: "connection", ID: snap.ConnectionID.String(), Name: snap.Connection},
 		Details: map[string]any{
 			"appeared": len(c.Appeared), "appeared_ids": first(c.Appeared, maxListed),
 			"gone": len(c.Gone), "gone_ids": first(c.Gone, maxListed),

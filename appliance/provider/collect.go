@@ -74,7 +74,7 @@ func (s *Service) collected(ctx context.Context, tenant id.ID, row stored, began
 			return err
 		}
 		_, err = s.cfg.CMDB.Merge(ctx, tenant, cmdb.Snapshot{
-			ConnectionID: row.ID, TakenAt: began, Items: c.Items, Partial: c.Partial, Gone: c.Gone,
+			ConnectionID: row.ID, Connection: row.Name, TakenAt: began, Items: c.Items, Partial: c.Partial, Gone: c.Gone,
 		})
 		if err != nil || row.Status == after.Status && row.Version == after.Version {
 			return err
