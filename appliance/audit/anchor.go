@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"nimbus/appliance/audit/ledger"
 	"nimbus/appliance/durable"
 )
 
@@ -31,10 +32,21 @@ func (s *Service) anchor(chain string) (string, error) {
 	return string(note), err
 }
 
-// setAnchor replaces it, and a crash leaves the old or the new one.
+// setAnchor replaces it, and a crash leaves the old or the new one. Of two that
+// are signed at once the one of more records stays.
 func (s *Service) setAnchor(chain, note string) error {
 	path := s.anchorPath(chain)
 	if path == "" {
+		return nil
+	}
+	s.anchoring.Lock()
+	defer s.anchoring.Unlock()
+	before, err := s.anchor(chain)
+	if err != nil {
+		return err
+	}
+	was, err := ledger.ReadCheckpoint(before)
+	if is, err2 := ledger.ReadCheckpoint(note); err == nil && err2 == nil && was.Origin == is.Origin && was.Size > is.Size {
 		return nil
 	}
 	return durable.Write(path, []byte(note))

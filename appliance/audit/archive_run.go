@@ -3,10 +3,13 @@ package audit
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/objectstore"
@@ -15,8 +18,8 @@ import (
 const (
 	// segmentMost is how many records a segment has at most.
 	segmentMost = 64 * segmentTile
-	// strayAge is how old an object must be that no segment knows, so that it
-	// is nobody's who still writes.
+	// strayAge is how long ago an object must have been begun that no segment
+	// knows, so that it is nobody's who still writes.
 	strayAge = time.Hour
 )
 
@@ -48,7 +51,7 @@ func (s *Service) archiveNext(ctx context.Context, tenant id.ID, target ArchiveT
 	if err != nil || last == 0 {
 		return false, err
 	}
-	s.removeStrays(ctx, to, tenant, first)
+	s.removeStrays(ctx, to, tenant)
 	seg, err := s.WriteSegment(ctx, to, tenant, first, last)
 	if err != nil {
 		return false, err
@@ -70,8 +73,8 @@ func (s *Service) archiveNext(ctx context.Context, tenant id.ID, target ArchiveT
 		return s.Record(ctx, Entry{Event: "audit.segment.archived", Priority: Notice, Target: seg.target(), Details: map[string]any{
 			"first": first, "last": last, "key": seg.Key, "sha256": seg.SHA256, "bytes": seg.Bytes, "place": target.name()}})
 	})
-	if err == nil && !mine { // another run was faster
-		_ = to.Delete(ctx, seg.Key)
+	if err == nil && (mine || to.Delete(ctx, seg.Key) == nil) { // when it is not, another run was faster
+		s.forgetWriting(seg)
 	}
 	return err == nil, err
 }
@@ -101,23 +104,62 @@ func (s *Service) coldRange(ctx context.Context, tenant id.ID) (first, last int6
 	return first, last, err
 }
 
-// removeStrays removes what an interrupted run left of the segment that begins
-// at first. A store that does not allow it keeps them, which harms nothing.
-func (s *Service) removeStrays(ctx context.Context, in objectstore.Store, tenant id.ID, first int64) {
-	found, err := in.List(ctx, segmentPrefix(s.chainOf(tenant), first))
-	if err != nil || len(found) == 0 {
+// writing is where this machine keeps which objects of a chain it began; "" when
+// the service has no folder.
+func (s *Service) writing(tenant id.ID) string {
+	if s.Dir == "" {
+		return ""
+	}
+	return filepath.Join(s.Dir, "audit", "archiving", chainName(tenant))
+}
+
+// beginWriting keeps the key of a segment until it is in the database, or gone.
+func (s *Service) beginWriting(seg Segment) error {
+	dir := s.writing(seg.Tenant)
+	if dir == "" {
+		return nil
+	}
+	return durable.Write(filepath.Join(dir, seg.ID.String()), []byte(seg.Key))
+}
+
+func (s *Service) forgetWriting(seg Segment) {
+	if dir := s.writing(seg.Tenant); dir != "" {
+		_ = os.Remove(filepath.Join(dir, seg.ID.String())) // else the next run does
+	}
+}
+
+// removeStrays removes the objects that interrupted runs of this machine left. A
+// store that does not allow it keeps them, which harms nothing. What it did not
+// begin stays: another appliance may have written it, or this one before an older
+// backup was restored, and then its records are nowhere else.
+func (s *Service) removeStrays(ctx context.Context, in objectstore.Store, tenant id.ID) {
+	dir := s.writing(s.chainOf(tenant))
+	if dir == "" {
 		return
 	}
-	for _, o := range found {
-		known := true
-		err := s.in(ctx, tenant, func(ctx context.Context) (err error) {
-			known, err = s.store.knowsKey(ctx, o.Key)
-			return err
-		})
-		if err == nil && !known && time.Since(o.Modified) > strayAge {
-			_ = in.Delete(ctx, o.Key)
+	begun, _ := os.ReadDir(dir) // there is none before the first
+	for _, b := range begun {
+		if info, err := b.Info(); err != nil || time.Since(info.ModTime()) <= strayAge {
+			continue
+		}
+		path := filepath.Join(dir, b.Name())
+		if key, err := os.ReadFile(path); err == nil && s.removeStray(ctx, in, tenant, string(key)) == nil {
+			_ = os.Remove(path)
 		}
 	}
+}
+
+// removeStray removes an object that no segment knows.
+func (s *Service) removeStray(ctx context.Context, in objectstore.Store, tenant id.ID, key string) error {
+	known := false
+	err := s.in(ctx, tenant, func(ctx context.Context) (err error) {
+		known, err = s.store.knowsKey(ctx, key)
+		return err
+	})
+	if err != nil || known {
+		return err
+	}
+	return in.Delete(ctx, key)
 }
 
 // pulse keeps a step alive that is busy.

@@ -54,6 +54,9 @@ func (s *Service) WriteSegment(ctx context.Context, to objectstore.Store, tenant
 	}
 	seg := Segment{ID: id.New(), Tenant: tenant, First: first, Last: last}
 	seg.Key = segmentKey(seg)
+	if err := s.beginWriting(seg); err != nil {
+		return Segment{}, err
+	}
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {

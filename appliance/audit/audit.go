@@ -116,6 +116,7 @@ const (
 	BreakTile       = "tile"       // a tile of the tree differs or is missing
 	BreakCheckpoint = "checkpoint" // a signed head does not fit or does not hold
 	BreakTruncated  = "truncated"  // the end that was signed is missing
+	BreakMore       = "more"       // the last one: how many more there are than are listed
 )
 
 // Break is one place where a chain does not hold.
@@ -134,6 +135,7 @@ type Verification struct {
 	Head     Hash // link of the last record
 	Root     Hash // of the tree; zero when it cannot be computed
 	Breaks   []Break
+	Found    int64 // breaks, also those that are not listed
 	Duration time.Duration
 	// Checkpoints are the signed heads that were compared, CheckpointsFailed
 	// those that do not fit.

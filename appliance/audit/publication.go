@@ -161,7 +161,7 @@ func (s *Service) placeWith(ctx context.Context, tenant id.ID, p *Place, before 
 	if at < 0 {
 		p.ID = id.New()
 	} else if p.Secret == "" {
-		if before[at].URL != p.URL || before[at].Endpoint != p.Endpoint {
+		if len(before[at].sealed) > 0 && (before[at].URL != p.URL || before[at].Endpoint != p.Endpoint) {
 			return fault.BadField("body.places", "Give the secret again: it was for another address.")
 		}
 		p.sealed = before[at].sealed
@@ -347,7 +347,9 @@ func (s *Service) placeSecret(ctx context.Context, tenant id.ID, p Place) (strin
 	return string(plain), err
 }
 
-// storeNote writes an object for each checkpoint, and never over another one.
+// storeNote writes an object for each checkpoint, and never over another one:
+// the root is in its name, so that a chain that was rewritten does not hide what
+// was published before.
 func (s *Service) storeNote(ctx context.Context, tenant id.ID, c Checkpoint, p Place) error {
 	secret, err := s.placeSecret(ctx, tenant, p)
 	if err != nil {
@@ -365,7 +367,7 @@ func (s *Service) storeNote(ctx context.Context, tenant id.ID, c Checkpoint, p P
 	if err != nil {
 		return err
 	}
-	key := fmt.Sprintf("checkpoints/%s/%020d-%s", chainName(s.chainOf(tenant)), c.Size, c.Fingerprint[:16])
+	key := fmt.Sprintf("checkpoints/%s/%020d-%s-%x", chainName(s.chainOf(tenant)), c.Size, c.Fingerprint[:16], c.Root[:8])
 	_, err = store.Put(ctx, key, strings.NewReader(c.Note))
 	return err
 }

@@ -266,3 +266,28 @@ func TestTheScheduleMakesUp(t *testing.T) {
 		t.Error("health stays red")
 	}
 }
+
+// TestWebhookWithoutSecretMoves: only a secret that there is must be given again
+// for another address.
+func TestWebhookWithoutSecretMoves(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	c.outside(t)
+	set := Publishing{IntervalMinutes: 10, Places: []Place{{Kind: PlaceWebhook, URL: "https://one.example/hook"}}}
+	set, err := c.SetPublishing(c.provider(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Places[0].URL = "https://two.example/hook"
+	if set, err = c.SetPublishing(c.provider(), set); err != nil {
+		t.Fatalf("without a secret: %v", err)
+	}
+	set.Places[0].Secret = "s3cret"
+	if set, err = c.SetPublishing(c.provider(), set); err != nil {
+		t.Fatal(err)
+	}
+	set.Places[0].URL = "https://three.example/hook"
+	if _, err = c.SetPublishing(c.provider(), set); !fault.Is(err, fault.Invalid) {
+		t.Errorf("with a secret: %v", err)
+	}
+}

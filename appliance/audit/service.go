@@ -72,6 +72,8 @@ type Service struct {
 	temporal atomic.Pointer[sdk.Client] // nil until workflows can be started
 	healed   sync.Map                   // chains whose tiles were looked at
 
+	anchoring sync.Mutex // while the copy of a head is replaced
+
 	redactions redactions
 
 	deliverer *Deliverer
@@ -223,7 +225,7 @@ func (s *Service) Verify(ctx context.Context) (Verification, error) {
 func verified(v Verification) Entry {
 	e := Entry{
 		Event: "audit.chain.verified", Target: Target{Kind: "chain"},
-		Details: map[string]any{"checked": v.Checked, "last": v.Last, "breaks": len(v.Breaks)},
+		Details: map[string]any{"checked": v.Checked, "last": v.Last, "breaks": v.Found},
 	}
 	if !v.OK() {
 		e.Outcome, e.Priority = Failure, Critical

@@ -70,12 +70,12 @@ func (store) addCheckpoint(ctx context.Context, c Checkpoint) error {
 	return err
 }
 
-// useKey notes that a key signs; true when it is new, which retires the others.
+// useKey notes that a key signs, which retires the others; true when it is new.
 func (store) useKey(ctx context.Context, k ledger.Key) (isNew bool, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `insert into audit_signing_key (fingerprint, public, algorithm, kind, label) values ($1, $2, $3, $4, $5)
 		on conflict (fingerprint) do update set used_at = now(), retired_at = null, kind = excluded.kind, label = excluded.label
 		returning xmax = 0`, k.Fingerprint(), k.Public, string(k.Algorithm), k.Kind, k.Label).Scan(&isNew)
-	if err == nil && isNew {
+	if err == nil {
 		_, err = db.Tx(ctx).Exec(ctx, `update audit_signing_key set retired_at = now() where fingerprint <> $1 and retired_at is null`, k.Fingerprint())
 	}
 	return isNew, err

@@ -18,11 +18,12 @@ func (store) tileCount(ctx context.Context, level int) (n int64, err error) {
 	return n, err
 }
 
-// tileLeaves writes tiles of level 0 from the entries.
+// tileLeaves writes tiles of level 0 from the entries; none of which an entry
+// is missing, which a verification tells.
 func (store) tileLeaves(ctx context.Context, from, to int64) error {
 	_, err := db.Tx(ctx).Exec(ctx, `insert into audit_tile (level, number, hashes)
 		select 0, (sequence - 1) / $3, string_agg(leaf, ''::bytea order by sequence) from audit_entry
-		where sequence > $1 * $3 and sequence <= $2 * $3 group by 2 order by 2`, from, to, int64(ledger.TileWidth))
+		where sequence > $1 * $3 and sequence <= $2 * $3 group by 2 having count(*) = $3 order by 2`, from, to, int64(ledger.TileWidth))
 	return err
 }
 

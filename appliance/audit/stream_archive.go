@@ -11,25 +11,33 @@ import (
 // step writes the next records: from the archive where some of them are there
 // only, and from the database up to there.
 func (st *streamer) step(ctx context.Context) error {
-	to := st.To
-	if st.WithArchive {
-		var seg archived
+	if !st.WithArchive {
+		return st.in(ctx, st.Tenant, func(ctx context.Context) error { return st.batch(ctx, st.To) })
+	}
+	var seg archived
+	elsewhere := false
+	err := st.in(ctx, st.Tenant, func(ctx context.Context) error {
+		if err := snapshot(ctx); err != nil { // what is pruned meanwhile must not be missed here and there
+			return err
+		}
 		var found bool
-		err := st.in(ctx, st.Tenant, func(ctx context.Context) (err error) {
-			seg, found, err = st.store.prunedSegment(ctx, st.out.Next())
-			return err
-		})
-		if err != nil {
+		var err error
+		if seg, found, err = st.store.prunedSegment(ctx, st.out.Next()); err != nil {
 			return err
 		}
-		if found && seg.First <= st.out.Next() {
-			return st.fromArchive(ctx, seg)
-		}
+		to := st.To
 		if found {
 			to = min(to, seg.First-1)
 		}
+		if elsewhere = to < st.out.Next(); elsewhere {
+			return nil
+		}
+		return st.batch(ctx, to)
+	})
+	if err != nil || !elsewhere {
+		return err
 	}
-	return st.in(ctx, st.Tenant, func(ctx context.Context) error { return st.batch(ctx, to) })
+	return st.fromArchive(ctx, seg)
 }
 
 // fromArchive writes the rest of a segment's range as the segment has it. That

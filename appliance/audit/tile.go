@@ -35,6 +35,8 @@ func (s *Service) keepTiles(ctx context.Context, size int64) (done bool, err err
 	return true, nil
 }
 
+// addTiles makes tiles of a level. One below which something is missing or
+// damaged is left out: the chain goes on, and a verification tells it.
 func (s *Service) addTiles(ctx context.Context, level int, from, to int64) error {
 	if level == 0 {
 		return s.store.tileLeaves(ctx, from, to)
@@ -45,19 +47,29 @@ func (s *Service) addTiles(ctx context.Context, level int, from, to int64) error
 		if err != nil {
 			return err
 		}
-		hashes := make([]byte, 0, ledger.TileWidth*len(Hash{}))
-		for n := first; n < first+ledger.TileWidth; n++ {
-			root, err := ledger.TileNode(below[n], 8, 0)
-			if err != nil {
-				return err
-			}
-			hashes = append(hashes, root[:]...)
+		hashes := roots(below, first)
+		if hashes == nil {
+			continue
 		}
 		if err := s.store.addTile(ctx, level, number, hashes); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// roots are those of as many tiles as a tile has nodes, from the first on; nil
+// when one of them is missing or damaged.
+func roots(tiles map[uint64][]byte, first uint64) []byte {
+	hashes := make([]byte, 0, ledger.TileWidth*len(Hash{}))
+	for n := first; n < first+ledger.TileWidth; n++ {
+		root, err := ledger.TileNode(tiles[n], 8, 0)
+		if err != nil {
+			return nil
+		}
+		hashes = append(hashes, root[:]...)
+	}
+	return hashes
 }
 
 // heal makes the missing tiles of a chain, once in the life of the process.

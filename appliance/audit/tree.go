@@ -42,7 +42,11 @@ func (t *tree) Node(level uint, index uint64) (Hash, error) {
 		return Hash{}, err
 	}
 	if tile != nil {
-		return ledger.TileNode(tile, above, index&(ledger.TileWidth>>above-1))
+		node, err := ledger.TileNode(tile, above, index&(ledger.TileWidth>>above-1))
+		if err != nil {
+			err = fault.Wrap(fault.Conflict, err, "A tile of the audit trail's tree is damaged. Verify the chain.")
+		}
+		return node, err
 	}
 	if level == 0 {
 		return t.leaf(int64(index) + 1)

@@ -2,7 +2,11 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +22,8 @@ type VerifyOptions struct {
 	Keys ledger.Keys
 	// Published are notes that were published; each of this chain must fit.
 	Published []string
-	// Resume goes on where a verification was saved.
+	// Resume goes on where a verification was saved, unless that one was
+	// compared with other keys or notes: then it begins anew.
 	Resume *Walk
 	// Save is called about once in a second with how far it is. What it is
 	// given changes after it returns.
@@ -78,8 +83,9 @@ func (v *verifier) toEnd(ctx context.Context) error {
 
 func (s *Service) newVerifier(ctx context.Context, tenant id.ID, o VerifyOptions) (*verifier, error) {
 	v := &verifier{Service: s, options: o, every: saveEvery, tenant: tenant, Walk: o.Resume}
-	if v.Walk == nil {
+	if against := o.against(); v.Walk == nil || v.Against != against {
 		v.Walk = newWalk(chainName(tenant))
+		v.Against = against
 	}
 	if err := v.open(); err != nil {
 		return nil, err
@@ -100,6 +106,22 @@ func (s *Service) newVerifier(ctx context.Context, tenant id.ID, o VerifyOptions
 		v.Total, err = s.store.lastSequence(ctx)
 		return err
 	})
+}
+
+// against tells what a chain is compared with from another such choice; "" when
+// nothing was given.
+func (o VerifyOptions) against() string {
+	if len(o.Keys)+len(o.Published) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	for _, k := range o.Keys {
+		fmt.Fprintf(sum, "key %q %x\n", k.Name, k.Public)
+	}
+	for _, note := range slices.Sorted(slices.Values(o.Published)) {
+		fmt.Fprintf(sum, "note %q\n", note)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // stretch is a number of entries that are read, hashed and joined together.

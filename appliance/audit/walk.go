@@ -28,13 +28,15 @@ type Walk struct {
 	Lost    bool     `json:"lost"`   // the tree cannot be computed any more
 	Unsure  bool     `json:"unsure"` // the link before is not known
 
-	Breaks  []Break        `json:"breaks"`
+	Breaks  []Break        `json:"breaks"` // at most mostBreaks
+	More    int64          `json:"more"`   // breaks that are counted only
 	Pruning ledger.Pruning `json:"pruning"`
 	Thin    int64          `json:"thin"`  // pruned records since the last full tile
 	Holes   []hole         `json:"holes"` // tiles that are not stored
 
-	Heads      int64 `json:"heads"` // checkpoints that were compared
-	HeadsWrong int64 `json:"heads_wrong"`
+	Against    string `json:"against"` // digest of the keys and notes that were given
+	Heads      int64  `json:"heads"`   // checkpoints that were compared
+	HeadsWrong int64  `json:"heads_wrong"`
 }
 
 type hole struct {
@@ -88,7 +90,11 @@ func (v *verifier) close() {
 // Verification is the result so far.
 func (v *verifier) Verification() Verification {
 	result := Verification{
-		Checked: v.Checked, First: v.First, Last: v.Last, Head: v.link, Breaks: v.Breaks, Checkpoints: v.Heads, CheckpointsFailed: v.HeadsWrong,
+		Checked: v.Checked, First: v.First, Last: v.Last, Head: v.link, Breaks: v.Breaks, Found: int64(len(v.Breaks)) + v.More,
+		Checkpoints: v.Heads, CheckpointsFailed: v.HeadsWrong,
+	}
+	if v.More > 0 {
+		result.Breaks = append(slices.Clone(v.Breaks), Break{Kind: BreakMore, Detail: fmt.Sprintf("there are %d more breaks", v.More)})
 	}
 	if !v.Lost {
 		result.Root = v.tree.Root()
@@ -96,7 +102,15 @@ func (v *verifier) Verification() Verification {
 	return result
 }
 
+// mostBreaks is how many breaks are kept: whoever changed every record must not
+// have the verification run out of memory.
+const mostBreaks = 10_000
+
 func (w *Walk) add(sequence int64, kind, format string, args ...any) {
+	if len(w.Breaks) >= mostBreaks {
+		w.More++
+		return
+	}
 	w.Breaks = append(w.Breaks, Break{Sequence: sequence, Kind: kind, Detail: fmt.Sprintf(format, args...)})
 }
 
@@ -175,7 +189,7 @@ const PrunedEvent = ledger.PrunedEvent
 func (v *verifier) gone(st *stretch, last int64, checkpoints *[]Checkpoint) {
 	for n := v.Last + 1; n <= last; n++ {
 		tile := st.tiles[chunk{0, uint64(n-1) / ledger.TileWidth}]
-		if tile == nil {
+		if len(tile) != ledger.TileWidth*len(Hash{}) {
 			v.add(n, BreakGap, "records %d to %d are missing", n, last)
 			v.Lost, v.Unsure, v.Last = true, true, last
 			return
@@ -230,7 +244,7 @@ func (v *verifier) tile(st *stretch, level uint, number uint64, full []byte) {
 		return
 	}
 	at := 0
-	for stored[at] == full[at] {
+	for at < min(len(stored), len(full)-1) && stored[at] == full[at] {
 		at++
 	}
 	first := int64((number*ledger.TileWidth+uint64(at/len(Hash{})))<<(8*level)) + 1
