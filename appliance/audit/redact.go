@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -16,14 +17,18 @@ import (
 const (
 	maxText = 4 << 10   // bytes of one text
 	maxJSON = 128 << 10 // bytes of before, after and details each
+	deepest = 100       // lists and objects in one another, in each of them
 	mask    = "••••••"
+
+	longestNumber = 400 // digits
 )
 
 // secretName matches names of members whose values are never recorded.
-var secretName = regexp.MustCompile(`(?i)(passw|passphrase|secret|token$|_token|private_?key|^pin$|^otp$|^totp$|^seed$|recovery_?code|credential|cookie|authorization|api_?key)`)
+var secretName = regexp.MustCompile(`(?i)(passw|passphrase|secret|token$|[-_]token|private[-_]?key|^pin$|^otp$|^totp$|^seed$|recovery[-_]?code|credential|cookie|authorization|api[-_]?key)`)
 
 var (
-	secretParts = []string{"passw", "passphrase", "secret", "_token", "privatekey", "private_key", "recoverycode", "recovery_code", "credential", "cookie", "authorization", "apikey", "api_key"}
+	secretParts = []string{"passw", "passphrase", "secret", "_token", "-token", "privatekey", "private_key", "private-key", "recoverycode", "recovery_code", "recovery-code",
+		"credential", "cookie", "authorization", "apikey", "api_key", "api-key"}
 	secretWords = []string{"pin", "otp", "totp", "seed"}
 )
 
@@ -83,7 +88,8 @@ func (m *masks) member(path, s string) string {
 }
 
 // json marshals v, the named part of a record, with secrets masked and texts
-// bounded. What is still too large is replaced by its size and SHA-256.
+// bounded. What is still too large, or too deep for those who read it back, is
+// replaced by its size and SHA-256.
 func (m *masks) json(part string, v any) (json.RawMessage, error) {
 	if v == nil {
 		return nil, nil
@@ -93,11 +99,27 @@ func (m *masks) json(part string, v any) (json.RawMessage, error) {
 		return nil, err
 	}
 	clean := appendTree(nil, m.tree(part, tree))
-	if len(clean) <= maxJSON {
+	if len(clean) <= maxJSON && !deeper(tree, deepest) {
 		return clean, nil
 	}
 	sum := sha256.Sum256(clean)
 	return json.Marshal(map[string]any{"truncated": true, "bytes": len(clean), "sha256": hex.EncodeToString(sum[:])})
+}
+
+// deeper is true of what has more levels of lists and objects.
+func deeper(v any, than int) bool {
+	inner := func(v any) bool { return than == 0 || deeper(v, than-1) }
+	switch v := v.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if inner(member) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, inner)
+	}
+	return false
 }
 
 // treeOf is what the JSON of v decodes to, with numbers as they are written.
@@ -128,8 +150,18 @@ func (m *masks) tree(path string, v any) any {
 		if m != nil && m.text(v.String()) != v.String() {
 			return mask
 		}
+		if !common(v.String()) {
+			return m.text(v.String())
+		}
 	}
 	return v
+}
+
+// common is false of numbers that not everybody can read, Postgres among them:
+// they are kept as texts.
+func common(number string) bool {
+	f, err := strconv.ParseFloat(number, 64)
+	return err == nil && len(number) <= longestNumber && (f != 0 || !strings.ContainsAny(number, "eE"))
 }
 
 // object hides members by their names, and what a rule matches in the names

@@ -292,7 +292,7 @@ func TestLongTextKeepsNoHalfSecret(t *testing.T) {
 func TestNamesOfSecrets(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
-	parts := append([]string{"token", "user", "_", "key", "Private", "API", "recovery", "code", "x", ".", "Pass", "word", "s", "\u017fecret", "to\u212aen", "é"}, append(secretParts, secretWords...)...)
+	parts := append([]string{"token", "user", "_", "-", "key", "Private", "API", "recovery", "code", "x", ".", "Pass", "word", "s", "\u017fecret", "to\u212aen", "é"}, append(secretParts, secretWords...)...)
 	secret := 0
 	for range 20000 {
 		name := ""
@@ -308,6 +308,11 @@ func TestNamesOfSecrets(t *testing.T) {
 		}
 		if want {
 			secret++
+		}
+	}
+	for _, header := range []string{"X-API-Key", "Private-Key", "recovery-code", "x-token-value"} {
+		if !secretly(header) {
+			t.Errorf("%q is not taken for a secret", header)
 		}
 	}
 	if secret < 2000 || secret > 18000 {
