@@ -145,6 +145,9 @@ func (v *tableVerifier) next() {
 			continue
 		case err != nil:
 			v.row = nil
+			if !errors.Is(err, io.EOF) {
+				v.add(v.n, fmt.Sprintf("the table cannot be read any further: %v", err))
+			}
 			return
 		}
 		n, err := strconv.ParseInt(row[0], 10, 64)

@@ -3,7 +3,9 @@ package ledger
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -110,4 +112,27 @@ func TestEarlierTablesAreProved(t *testing.T) {
 	}
 	wantBreak(t, "changed", check(strings.Replace(before.String(), ",thing,", ",thong,", 1)), 7, BreakContent)
 	wantBreak(t, "for whom", check(strings.Replace(table, ",user,u,'@ann,thing,", ",user,u,'@bob,thing,", 1)), 7, BreakContent)
+}
+
+// torn is a table whose end cannot be read.
+type torn struct{ io.Reader }
+
+func (r torn) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the disk is broken")
+	}
+	return n, err
+}
+
+// TestTableThatBreaksOff tells that the end of a table could not be read,
+// although every row was.
+func TestTableThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, Ed25519)
+	table, proof := tableOf(t, p, 12)
+	r, err := VerifyCSV(torn{strings.NewReader(table)}, strings.NewReader(proof), Keys{p.Key}, Options{})
+	if err != nil || len(r.Breaks) != 1 || !strings.Contains(r.Breaks[0].Detail, "the disk is broken") {
+		t.Errorf("%+v %v", r.Breaks, err)
+	}
 }

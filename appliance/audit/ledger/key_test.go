@@ -172,6 +172,9 @@ func TestNotesFollowOneAnother(t *testing.T) {
 	if got := SplitNotes("rubbish\n"); len(got) != 1 {
 		t.Errorf("%q", got)
 	}
+	if got := SplitNotes(strings.ReplaceAll("Keep this: it is a checkpoint.\n\n"+a+"\n"+b, "\n", "\r\n")); len(got) != 2 || got[0] != a || got[1] != b {
+		t.Errorf("with the ends of lines of a mail: %q", got)
+	}
 	if got := SplitNotes("Keep this: it is a checkpoint.\n\n" + a); len(got) != 1 || got[0] != a {
 		t.Errorf("a mail: %q", got)
 	}

@@ -21,6 +21,7 @@ var uncarried = strings.NewReplacer("|", "\n", `\n`, "\n", `\=`, "=")
 // or a log in which lines of syslog are among others. What should be a note
 // and is none is returned as it is: whoever opens it gets the reason.
 func SplitNotes(text string) []string {
+	text = strings.ReplaceAll(text, "\r\n", "\n") // as mails and other systems end their lines
 	if strings.Contains(text, PublishedEvent) {
 		return carriedNotes(text)
 	}
