@@ -373,7 +373,7 @@ func (a *Appliance) startServices(ctx context.Context, c *Core) error {
 		return err
 	}
 	c.Realtime = a.newRealtime(c, providers)
-	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log, Record: auditapi.Trail(c.Audit).Record})
+	c.Graph = graph.New(graph.Settings{Audit: c.Audit, Events: c.Events, Logger: log, Record: auditapi.Trail(c.Audit).Record, Lives: c.lives})
 	c.Certificate = a.newCertificate(c)
 	if c.Doctor, err = a.newDoctor(c); err != nil {
 		return err

@@ -161,6 +161,15 @@ func (c *Core) authenticate() web.Authenticate {
 	}
 }
 
+// lives fails when what let an actor in is over: the session or API token, or
+// the emergency session that raised their rights.
+func (c *Core) lives(ctx context.Context, a actor.Actor) error {
+	if c.BreakGlass.Raise(ctx, a).BreakGlass != a.BreakGlass {
+		return fault.New(fault.Unauthenticated, "Your rights changed just now. Connect again.")
+	}
+	return c.Identity.Lives(ctx, a)
+}
+
 // serveAPI puts the API and the sockets into use.
 func (a *Appliance) serveAPI(c *Core) error {
 	c.api = a.newAPI(c)
@@ -196,8 +205,8 @@ func (a *Appliance) serveAPI(c *Core) error {
 func (a *Appliance) newRealtime(c *Core, providers *provider.Service) *realtime.Service {
 	return realtime.New(realtime.Config{
 		Events: c.Events, Logger: a.cfg.Logger,
-		Authenticate: c.authenticate(),
-		Allowed:      c.Permissions.Allowed, Held: c.Permissions.Mine, Current: c.BreakGlass.Raise,
+		Authenticate: c.authenticate(), Lives: c.Identity.Lives,
+		Allowed: c.Permissions.Allowed, Held: c.Permissions.Mine, Current: c.BreakGlass.Raise,
 		Follow: auditapi.Follow(c.Audit), Record: auditapi.Record,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"deployment": func(ctx context.Context, d id.ID) error { _, err := c.Deployments.Deployment(ctx, d); return err },

@@ -20,6 +20,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	auditapi "nimbus/appliance/audit/api"
+	"nimbus/appliance/breakglass"
 	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
@@ -35,6 +36,7 @@ type bench struct {
 	events *event.Bus
 	ann    actor.Actor
 	denied atomic.Bool
+	over   atomic.Bool // what let Ann in has ended
 	ctx    context.Context
 }
 
@@ -53,7 +55,13 @@ func newBench(t *testing.T) *bench {
 	b.ctx = actor.With(t.Context(), b.ann)
 	must(t, d.AddTenant(t.Context(), b.ann.TenantID, history))
 	must(t, b.audit.Start(t.Context()))
-	g := New(Settings{Audit: b.audit, Events: b.events, Logger: log, Record: auditapi.Trail(b.audit).Record})
+	g := New(Settings{Audit: b.audit, Events: b.events, Logger: log, Record: auditapi.Trail(b.audit).Record,
+		Lives: func(context.Context, actor.Actor) error {
+			if b.over.Load() {
+				return fault.New(fault.Unauthenticated, "It is over.")
+			}
+			return nil
+		}})
 	must(t, g.Start(t.Context()))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Nobody") == "" {
@@ -336,6 +344,33 @@ func TestSubscriptionEndsWithItsSession(t *testing.T) {
 	start = time.Now()
 	b.events.Deliver(event.Event{Type: event.MissedEvent})
 	wantEnded(t, missing, start)
+}
+
+// TestRobustness27SubscriptionEndsWithTheEmergency: rights that an emergency
+// session gave do not outlive it in a socket that was opened under it.
+func TestRobustness27SubscriptionEndsWithTheEmergency(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	own := b.subscribe(follow)
+	b.ann.BreakGlass = id.New()
+	raised := b.subscribe(follow)
+	start := time.Now()
+	b.events.Deliver(event.Event{Type: breakglass.EventEnded, Tenant: b.ann.TenantID, ID: b.ann.BreakGlass})
+	wantEnded(t, raised, start)
+	must(t, own.Ping(own.CloseRead(t.Context())))
+}
+
+// TestRobustness27NoSocketOfASessionThatJustEnded: between the question who it
+// is and the moment when the socket can be cut the session may end.
+func TestRobustness27NoSocketOfASessionThatJustEnded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.over.Store(true)
+	c, err := b.dial(nil)
+	if err == nil {
+		_ = c.CloseNow()
+		t.Fatal("the socket opened")
+	}
 }
 
 // wantEnded reads what was on its way until the connection is closed.

@@ -23,6 +23,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/breakglass"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/identity"
@@ -36,6 +37,9 @@ type Settings struct {
 	Logger *slog.Logger
 	// Record records a call in the trail.
 	Record func(ctx context.Context, c web.Call) error
+	// Lives fails when what let an actor in is over: their session or API token, or
+	// the emergency session that raised their rights.
+	Lives func(ctx context.Context, a actor.Actor) error
 }
 
 // Service serves /graphql. The request's context carries the actor.
@@ -160,7 +164,8 @@ func (g *Service) post(w http.ResponseWriter, r *http.Request) {
 }
 
 // socket serves a WebSocket until it or its session ends. One that another
-// site opens is refused by the handshake, which compares Origin with Host.
+// site opens is refused by the handshake, which compares Origin with Host. What
+// ended before the socket could be cut is looked at once it can be.
 func (g *Service) socket(w http.ResponseWriter, r *http.Request, who actor.Actor) {
 	ctx, cancel := context.WithCancel(overSocket(r.Context()))
 	defer cancel()
@@ -173,16 +178,23 @@ func (g *Service) socket(w http.ResponseWriter, r *http.Request, who actor.Actor
 		delete(g.conns, c)
 		g.mu.Unlock()
 	}()
+	if err := g.Lives(ctx, who); err != nil {
+		web.Fail(w, r, err)
+		return
+	}
 	g.server.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// hear cuts the sockets of sessions that end. A right that is taken away ends the
+// hear cuts the sockets of sessions that end, and of people whom an emergency
+// session had raised that is over: they come back as they are. A right that is taken away ends the
 // subscriptions that need it: they ask before each answer.
 // After events were missed all are cut: programs subscribe anew and read what came.
 func (g *Service) hear(e event.Event) {
 	switch e.Type {
 	case event.MissedEvent:
 		g.cut(func(actor.Actor) bool { return true })
+	case breakglass.EventEnded:
+		g.cut(func(a actor.Actor) bool { return a.BreakGlass == e.ID })
 	case identity.SessionEnded:
 		g.cut(func(a actor.Actor) bool { return a.ID == e.User && (e.ID.IsZero() || a.Session == e.ID) })
 	}

@@ -233,6 +233,20 @@ func (s *Service) found(ctx context.Context, token string, find finder, write bo
 	return a, err
 }
 
+// Lives is fault.Unauthenticated when the session or API token that let an actor
+// in has ended since, whatever ended it.
+func (s *Service) Lives(ctx context.Context, a actor.Actor) error {
+	lives := false
+	err := s.DB.Core(ctx, func(ctx context.Context) (err error) {
+		lives, err = s.store.lives(ctx, a.Session)
+		return err
+	})
+	if err == nil && !lives {
+		err = fault.New(fault.Unauthenticated, "Your session has ended. Sign in again.")
+	}
+	return err
+}
+
 // inSession returns the actor when it is a person in a browser session. An
 // API token is fault.Forbidden: who finds one must not be able to keep access
 // with it, or to leave its scopes.

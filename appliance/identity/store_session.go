@@ -33,23 +33,35 @@ func sessionFields(s *Session) []any {
 const unexpired = `s.expires_at > now() and s.last_seen_at > now() - make_interval(secs => s.idle_seconds)
 	and s.last_seen_at < now() + interval '5 minutes'`
 
+// openSession is what a session needs to be one: its time, the person's account
+// and membership, and the tenant.
+const openSession = `from session s
+		join account a on a.id = s.user_id and a.status = 'active'
+		join membership m on m.user_id = s.user_id and m.tenant_id = s.tenant_id and m.status = 'active'
+		join tenant t on t.id = s.tenant_id and t.status = 'active'
+		where ` + unexpired + ` `
+
 // liveSession finds who acts in a session that has not ended, and moves its
 // last_seen_at, at most once a minute, unless nothing can be written.
 func (store) liveSession(ctx context.Context, hash []byte, write bool) (actor.Actor, error) {
 	a := actor.Actor{Kind: actor.User}
 	err := db.Tx(ctx).QueryRow(ctx, `with live as (
 			select s.id, s.user_id, a.name, s.tenant_id, s.authenticated_at, s.mfa, s.last_seen_at
-			from session s
-			join account a on a.id = s.user_id and a.status = 'active'
-			join membership m on m.user_id = s.user_id and m.tenant_id = s.tenant_id and m.status = 'active'
-			join tenant t on t.id = s.tenant_id and t.status = 'active'
-			where s.token_hash = $1 and `+unexpired+`),
+				`+openSession+`and s.token_hash = $1),
 		seen as (update session set last_seen_at = now() from live
 			where $2 and session.id = live.id and live.last_seen_at < now() - interval '1 minute')
 		select id, user_id, name, tenant_id, authenticated_at, mfa from live`, hash, write).
 		Scan(&a.Session, &a.ID, &a.Name, &a.TenantID, &a.AuthenticatedAt, &a.MFA)
 	return a, err
 }
+
+// openToken is the same for an API token of a person or a service account.
+const openToken = `from api_token k
+		join tenant t on t.id = k.tenant_id and t.status = 'active'
+		left join account a on a.id = k.user_id
+		left join membership m on m.user_id = k.user_id and m.tenant_id = k.tenant_id
+		left join service_account sa on sa.id = k.service_account_id
+		where k.expires_at > now() and (a.status = 'active' and m.status = 'active' or sa.status = 'active') `
 
 // liveToken finds who an API token that has not expired belongs to, and notes
 // its use, at most once a minute, unless nothing can be written.
@@ -60,13 +72,7 @@ func (store) liveToken(ctx context.Context, hash []byte, write bool) (actor.Acto
 			select k.id, k.tenant_id, k.scopes, k.last_used_at,
 				case when k.user_id is null then $2 else $3 end as kind,
 				coalesce(k.user_id, k.service_account_id) as owner, coalesce(a.name, sa.name) as name, k.name as token
-			from api_token k
-			join tenant t on t.id = k.tenant_id and t.status = 'active'
-			left join account a on a.id = k.user_id
-			left join membership m on m.user_id = k.user_id and m.tenant_id = k.tenant_id
-			left join service_account sa on sa.id = k.service_account_id
-			where k.token_hash = $1 and k.expires_at > now()
-				and (a.status = 'active' and m.status = 'active' or sa.status = 'active')),
+			`+openToken+`and k.token_hash = $1),
 		used as (update api_token set last_used_at = now() from live
 			where $4 and api_token.id = live.id and (live.last_used_at is null or live.last_used_at < now() - interval '1 minute'))
 		select id, tenant_id, scopes, kind, owner, name, token from live`, hash, string(actor.ServiceAccount), string(actor.User), write).
@@ -75,6 +81,13 @@ func (store) liveToken(ctx context.Context, hash []byte, write bool) (actor.Acto
 		a.Agent = actor.Agent{Kind: actor.APIToken, ID: a.Session, Name: token}
 	}
 	return a, err
+}
+
+// lives tells whether there is a session or an API token of an id that lets
+// somebody in.
+func (store) lives(ctx context.Context, session id.ID) (yes bool, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select exists (select `+openSession+`and s.id = $1) or exists (select `+openToken+`and k.id = $1)`, session).Scan(&yes)
+	return yes, err
 }
 
 // sessionsOf lists a person's sessions, in one tenant or (zero) in all.

@@ -31,6 +31,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Authenticate finds the actor of a handshake.
 	Authenticate func(*http.Request) (actor.Actor, bool, error)
+	// Lives fails when the session or API token of an actor has ended.
+	Lives func(ctx context.Context, a actor.Actor) error
 	// Allowed asks the permission engine, without a record.
 	Allowed func(ctx context.Context, permission string) bool
 	// Held lists the patterns that the context's actor holds in its tenant,

@@ -75,10 +75,16 @@ func (s *Service) askAnew(ctx context.Context, tenants map[id.ID]bool) {
 	_ = g.Wait() // nothing in it fails
 }
 
-// greet notes whether a new socket's actor holds anything: who has just been
-// made, and is given their first role later, keeps their socket until then.
+// greet refuses a socket whose session ended since its handshake, before there
+// was a connection to cut. It notes whether a new socket's actor holds anything:
+// who has just been made, and is given their first role later, keeps their
+// socket until then.
 func (s *Service) greet(socket *socketio.Socket) error {
-	held, err := s.holds(context.Background(), socket)
+	ctx := context.Background()
+	if err := s.cfg.Lives(ctx, socket.Session().(actor.Actor)); err != nil {
+		return err
+	}
+	held, err := s.holds(ctx, socket)
 	socket.SetData(held || err != nil)
 	return nil
 }

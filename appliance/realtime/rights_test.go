@@ -3,10 +3,13 @@ package realtime_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/breakglass"
@@ -198,4 +201,25 @@ func TestWhoMayHaveMissedSomethingConnectsAnew(t *testing.T) {
 	again := b.browse(ann)
 	b.publish(event.Event{Type: "other.updated", Tenant: b.tenant, Permission: readOther})
 	again.hears("other.updated")
+}
+
+// TestRobustness27SessionThatEndsDuringTheHandshake was let in and has ended
+// before there was a connection to cut: its socket is refused.
+func TestRobustness27SessionThatEndsDuringTheHandshake(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann, _ := b.person(b.tenant, readThing)
+	header := http.Header{"Authorization": {ann.Session.String()}, "Origin": {b.url}}
+	conn, _, err := websocket.Dial(t.Context(), b.url+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPHeader: header})
+	b.must(err)
+	w := &browser{t: t, conn: conn, heard: make(chan string, 1000), closed: make(chan struct{})}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	b.mu.Lock()
+	delete(b.actors, ann.Session.String())
+	b.mu.Unlock()
+	go w.listen()
+	w.send("40")
+	if answer := w.hears("4"); strings.Contains(answer, "40{") || !strings.Contains(w.hears("44"), "Forbidden") {
+		t.Errorf("it is connected: %s", answer)
+	}
 }

@@ -18,6 +18,7 @@ import (
 	auditapi "nimbus/appliance/audit/api"
 	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
+	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/permission"
 	"nimbus/appliance/realtime"
@@ -61,7 +62,7 @@ func newBench(t *testing.T) *bench {
 		b.must(b.rights.Seed(t.Context(), tenant))
 	}
 	b.Service = realtime.New(realtime.Config{
-		Events: b.bus, Logger: quiet, Authenticate: b.authenticate, Current: b.current,
+		Events: b.bus, Logger: quiet, Authenticate: b.authenticate, Current: b.current, Lives: b.lives,
 		Allowed: b.rights.Allowed, Held: b.rights.Mine, Follow: auditapi.Follow(trail), Record: auditapi.Record,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"thing":  func(ctx context.Context, _ id.ID) error { return b.rights.Check(ctx, readThing) },
@@ -94,6 +95,16 @@ func (b *bench) authenticate(r *http.Request) (actor.Actor, bool, error) {
 	defer b.mu.Unlock()
 	a, ok := b.actors[r.Header.Get("Authorization")]
 	return b.raise(a), ok, nil
+}
+
+// lives fails for who has no session any more.
+func (b *bench) lives(_ context.Context, a actor.Actor) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.actors[a.Session.String()]; !ok {
+		return fault.New(fault.Unauthenticated, "Your session has ended.")
+	}
+	return nil
 }
 
 func (b *bench) current(_ context.Context, a actor.Actor) actor.Actor {
