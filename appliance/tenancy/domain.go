@@ -17,9 +17,10 @@ import (
 	"nimbus/appliance/id"
 )
 
-// Domain is an e-mail domain that leads a login to its tenant. One that
-// somebody above the tenant entered counts at once; one that the tenant entered
-// itself counts when its DNS says so, see Record.
+// Domain is an e-mail domain that leads a login to its tenant. One that the
+// provider entered counts at once; one that a tenant entered, for itself or for
+// one below it, counts when its DNS says so, see Record: else whoever may make
+// sub-tenants could lead the people of others to a sign-in page of theirs.
 type Domain struct {
 	Domain    string    `json:"domain"`
 	Verified  bool      `json:"verified"`
@@ -82,9 +83,9 @@ func (s *Service) addDomain(ctx context.Context, t Tenant, domain string) (d Dom
 	if err != nil {
 		return Domain{}, err
 	}
-	fromAbove := a.TenantID != t.ID || s.IsRoot(t.ID)
+	byProvider := a.Kind.Trusted() || s.IsRoot(a.TenantID)
 	err = s.changeDomain(ctx, t, domain, "tenancy.domain.created", func(ctx context.Context) error {
-		d, err = s.store.addDomain(ctx, t.ID, domain, rand.Text(), fromAbove)
+		d, err = s.store.addDomain(ctx, t.ID, domain, rand.Text(), byProvider)
 		return domainTaken(err)
 	})
 	return d, err

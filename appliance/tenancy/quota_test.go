@@ -205,6 +205,15 @@ func TestDomainsLeadToTheirTenant(t *testing.T) {
 			t.Errorf("%q leads to %s", email, to)
 		}
 	}
+	below, err := b.Create(b.hal, tenancy.Tenant{Name: "Below"})
+	must(t, err)
+	foreign, err := b.AddDomain(b.hal, below.ID, "bank.example")
+	must(t, err)
+	onboarded, err := b.OnboardTenant(b.hal, tenancy.Onboarding{Tenant: tenancy.Tenant{Name: "Beside"}, Domains: []string{"shop.example"}})
+	must(t, err)
+	if foreign.Verified || !leads("x@bank.example").IsZero() || !leads("x@shop.example").IsZero() {
+		t.Errorf("a tenant takes foreign domains through one below it: %+v, %+v", foreign, onboarded)
+	}
 	_, err = b.Suspend(b.rita, b.home.ID, "x")
 	must(t, err)
 	if !leads("ann@example.com").IsZero() {
