@@ -37,7 +37,7 @@ type NewInvitation struct {
 
 // Invite makes an invitation and the link that accepts it, which is returned
 // once. It lives a week, works once and replaces an earlier one to the same
-// address. Roles and groups that the actor could not give are fault.Forbidden.
+// address, and ends with the rights that it promises from. Roles and groups that the actor could not give are fault.Forbidden.
 func (s *Service) Invite(ctx context.Context, n NewInvitation) (Invitation, string, error) {
 	a, err := s.authorise(ctx, CreateInvitation)
 	if err != nil {
@@ -257,7 +257,11 @@ func (s *Service) accept(ctx context.Context, i Invitation, acc account, fresh b
 		if err != nil {
 			return err
 		}
-		return s.store.addMember(ctx, acc.ID, i.TenantID)
+		if err := s.store.addMember(ctx, acc.ID, i.TenantID); err != nil {
+			return err
+		}
+		// A link that another tenant made would open this one.
+		return s.store.dropReset(ctx, acc.ID)
 	})
 	if err == nil {
 		err = s.reserve(ctx, i.TenantID)
@@ -275,9 +279,45 @@ func (s *Service) accept(ctx context.Context, i Invitation, acc account, fresh b
 	})
 }
 
-// settle gives what the inviter was allowed to give. Roles and groups that
-// have gone since are left out.
+var errInviter = fault.New(fault.Gone, "Whoever invited you may not do so any more. Ask for a new invitation.")
+
+// stands fails with fault.Gone when the inviter, as a member of the tenant, could
+// not give now what the invitation promises: it does not outlive their rights.
+// Who invited from above the tenant, or from the console, is no member.
+func (s *Service) stands(ctx context.Context, i Invitation) error {
+	by := permission.Subject{Kind: permission.SubjectKind(i.inviter.Kind), ID: i.inviter.ID}
+	if by.ID.IsZero() || by.Kind != permission.UserSubject && by.Kind != permission.ServiceAccountSubject {
+		return nil
+	}
+	var member, active bool
+	err := s.DB.Core(ctx, func(ctx context.Context) (err error) {
+		member, active, err = s.store.inviter(ctx, i.TenantID, by.ID)
+		return err
+	})
+	if err == nil && !active {
+		err = errInviter
+	}
+	if err != nil || !member {
+		return err
+	}
+	groups := make([]permission.Subject, len(i.GroupIDs))
+	for n, group := range i.GroupIDs {
+		groups[n] = Group{ID: group}.subject()
+	}
+	if err := s.Permissions.CouldGive(ctx, i.TenantID, by, i.RoleIDs, groups); fault.Is(err, fault.Forbidden) {
+		return errInviter
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// settle gives what the inviter may give. Roles and groups that have gone since
+// are left out.
 func (s *Service) settle(ctx context.Context, i Invitation, user id.ID) error {
+	if err := s.stands(ctx, i); err != nil {
+		return err
+	}
 	as := actor.With(ctx, actor.Actor{Kind: actor.System, Name: "invitation", TenantID: i.TenantID, OnBehalfOf: i.inviter})
 	for _, role := range i.RoleIDs {
 		if err := s.Permissions.Assign(as, user, role); err != nil && !missing(err) {

@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -224,4 +225,62 @@ func TestQuotaOfPeople(t *testing.T) {
 	b.Reserve = nil
 	_, err = b.AcceptInvitation(t.Context(), token, password, home)
 	b.must(err)
+}
+
+// TestInvitationsEndWithTheRightsOfWhoInvited: whoever loses their rights keeps
+// none through an invitation that they made before.
+func TestInvitationsEndWithTheRightsOfWhoInvited(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	admin := permission.SystemRoleID(b.tenant, permission.TenantAdministrator)
+	n := 0
+	invited := func(by actor.Actor) string {
+		n++
+		_, link, err := b.Invite(b.as(by), identity.NewInvitation{Name: "X", Email: fmt.Sprintf("x%d@example.org", n), Roles: []id.ID{admin}})
+		b.must(err)
+		return tokenOf(t, link, "/accept-invitation")
+	}
+	gone := func(what, token string) {
+		t.Helper()
+		_, err := b.AcceptInvitation(t.Context(), token, password, home)
+		b.refused(what, err, fault.Gone)
+	}
+	bob := b.person("Bob", "bob@example.org", b.tenant, permission.TenantAdministrator)
+	before, kept := invited(bob), invited(b.ann)
+	b.must(b.permissions.Unassign(b.as(b.ann), bob.ID, admin))
+	gone("of somebody who was demoted", before)
+	b.must(b.permissions.Assign(b.as(b.ann), bob.ID, admin))
+	disabled, removed := invited(bob), invited(bob)
+	off, on := identity.Disabled, identity.Active
+	_, err := b.UpdateUser(b.as(b.ann), bob.ID, nil, &off)
+	b.must(err)
+	gone("of somebody who is disabled", disabled)
+	_, err = b.UpdateUser(b.as(b.ann), bob.ID, nil, &on)
+	b.must(err)
+	b.must(b.DeleteUser(b.as(b.ann), bob.ID))
+	gone("of somebody who left", removed)
+	from := actor.Actor{Kind: actor.System, Name: "onboarding", TenantID: b.tenant, OnBehalfOf: b.person("Pia", "pia@example.org", b.root).Principal()}
+	for what, token := range map[string]string{"of an administrator": kept, "from above": invited(from)} {
+		if _, err := b.AcceptInvitation(t.Context(), token, password, home); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestResetLinksEndWhenThePersonJoinsAnotherTenant: the administrator of the
+// first one has the link, and with it would come into the other.
+func TestResetLinksEndWhenThePersonJoinsAnotherTenant(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	away := b.anotherTenant("Away")
+	bea := b.person("Bea", "bea@example.org", away, permission.TenantAdministrator)
+	carl := b.person("Carl", "carl@example.org", b.tenant)
+	r, err := b.ResetPassword(b.as(b.ann), carl.ID)
+	b.must(err)
+	_, link, err := b.Invite(b.as(bea), identity.NewInvitation{Name: "Carl", Email: "carl@example.org"})
+	b.must(err)
+	_, err = b.AcceptInvitation(t.Context(), tokenOf(t, link, "/accept-invitation"), password, home)
+	b.must(err)
+	b.refused("a link of the first tenant", b.FinishReset(t.Context(), tokenOf(t, r.Link, "/reset-password"), "a password of the administrator", home), fault.Gone)
+	b.signIn("carl@example.org")
 }

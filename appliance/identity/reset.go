@@ -34,7 +34,7 @@ func (s *Service) link(page, token string) string {
 // ResetPassword makes a link with which a member chooses a new password. It
 // lives an hour, works once and ends an earlier one. It is refused for people
 // of other tenants, for whoever may do more than the actor, and for the
-// emergency administrator.
+// emergency administrator. It ends when the person joins another tenant.
 func (s *Service) ResetPassword(ctx context.Context, user id.ID) (Reset, error) {
 	a, err := s.authorise(ctx, UpdateUser)
 	if err != nil {
@@ -71,6 +71,10 @@ func (s *Service) ResetPassword(ctx context.Context, user id.ID) (Reset, error) 
 
 func (s *Service) resettable(ctx context.Context, tenant, user id.ID) (acc account, err error) {
 	err = s.DB.Core(ctx, func(ctx context.Context) error {
+		// Who joins a tenant meanwhile waits, and ends the link: see accept.
+		if _, err := s.store.lock(ctx, user); err != nil {
+			return err
+		}
 		if acc, err = s.mayChange(ctx, tenant, user); err != nil {
 			return err
 		}
@@ -129,13 +133,16 @@ func (s *Service) resetOf(ctx context.Context, token string) (acc account, err e
 	return acc, err
 }
 
-// changed stores a password, ends the person's sessions but one, and forgets
-// resets that are still open.
+// changed stores a password, ends the person's sessions but one and sign-ins
+// that wait for a second factor, and forgets resets that are still open.
 func (s *Service) changed(ctx context.Context, acc account, hash string, kept id.ID, what string) error {
 	if err := s.setPassword(ctx, acc, hash); err != nil {
 		return err
 	}
 	if err := s.store.dropReset(ctx, acc.ID); err != nil {
+		return err
+	}
+	if err := s.store.forgetPending(ctx, acc.ID); err != nil {
 		return err
 	}
 	if err := s.endOthers(ctx, acc.ID, acc.Name, kept); err != nil {

@@ -186,13 +186,17 @@ func (s *Service) DeleteServiceAccount(ctx context.Context, account id.ID) error
 	})
 }
 
-// forget takes everything in a tenant from a subject that goes, so that
-// nothing waits for whoever comes back.
+// forget takes everything in a tenant from a subject that goes, the invitations
+// that they made too, so that nothing waits for whoever comes back.
 func (s *Service) forget(ctx context.Context, tenant id.ID, gone permission.Subject) error {
 	if err := s.store.leaveGroups(ctx, gone); err != nil {
 		return err
 	}
 	if err := (scimStore{}).removeProfile(ctx, gone.ID); err != nil {
+		return err
+	}
+	err := s.DB.Core(ctx, func(ctx context.Context) error { return s.store.dropInvitationsOf(ctx, tenant, gone.ID) })
+	if err != nil {
 		return err
 	}
 	return s.Permissions.Removed(ctx, tenant, gone)

@@ -243,8 +243,13 @@ func (federationStore) refreshed(ctx context.Context, session id.ID, sealed []by
 	return err
 }
 
-// endSessions ends what a provider began.
+// endSessions ends what a provider began, sign-ins that wait for a second
+// factor too.
 func (federationStore) endSessions(ctx context.Context, provider id.ID) ([]credential, error) {
+	_, err := db.Tx(ctx).Exec(ctx, `delete from mfa_ceremony where kind = 'second_factor' and sign_in ->> 'Provider' = $1`, provider.String())
+	if err != nil {
+		return nil, err
+	}
 	rows, _ := db.Tx(ctx).Query(ctx, `delete from session where provider_id = $1 returning id, user_id`, provider)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[credential])
 }

@@ -75,6 +75,22 @@ func (store) removeInvitation(ctx context.Context, tenant, invitation id.ID) (em
 	return email, err
 }
 
+// inviter tells whether somebody is a person or service account of a tenant, and
+// whether they are in use, there or (of another tenant) at all.
+func (store) inviter(ctx context.Context, tenant, inviter id.ID) (member, active bool, err error) {
+	err = db.Tx(ctx).QueryRow(ctx, `select coalesce(bool_or(member), false), coalesce(bool_and(active), false) from (
+			select m.user_id is not null as member, a.status = 'active' and coalesce(m.status, 'active') = 'active' as active
+				from account a left join membership m on m.user_id = a.id and m.tenant_id = $1 where a.id = $2
+			union all select true, status = 'active' from service_account where tenant_id = $1 and id = $2) known`, tenant, inviter).Scan(&member, &active)
+	return member, active, err
+}
+
+// dropInvitationsOf withdraws what somebody promised in a tenant that they leave.
+func (store) dropInvitationsOf(ctx context.Context, tenant, inviter id.ID) error {
+	_, err := db.Tx(ctx).Exec(ctx, `delete from invitation where tenant_id = $1 and inviter_id = $2`, tenant, inviter)
+	return err
+}
+
 // memberByEmail tells whether somebody with an address is in a tenant.
 func (store) memberByEmail(ctx context.Context, tenant id.ID, email string) (bool, error) {
 	var yes bool

@@ -185,6 +185,12 @@ func (store) forgetFactors(ctx context.Context, user id.ID) error {
 	return nil
 }
 
+// forgetPending ends what waits for a second factor of a person.
+func (store) forgetPending(ctx context.Context, user id.ID) error {
+	_, err := db.Tx(ctx).Exec(ctx, `delete from mfa_ceremony where user_id = $1 and kind = 'second_factor'`, user)
+	return err
+}
+
 // proved notes a fresh proof in a session, and that a second factor was among
 // what it saw; false when there is no such session.
 func (store) proved(ctx context.Context, user, session id.ID, mfa bool) (bool, error) {

@@ -217,6 +217,55 @@ func (s *Service) MayGive(ctx context.Context, roles []id.ID) error {
 	})
 }
 
+// CouldGive fails with fault.Forbidden unless somebody who is not here may give
+// these roles, and what these groups hold, by the rights they have now: the rule
+// of MayGive for what was promised earlier. It runs in a transaction of the
+// tenant. A role that is gone gives nothing.
+func (s *Service) CouldGive(ctx context.Context, tenant id.ID, giver Subject, roles []id.ID, groups []Subject) error {
+	gifts, err := s.promised(ctx, tenant, roles, groups)
+	if err != nil || len(gifts) == 0 {
+		return err
+	}
+	all, err := s.given(gifts, nil)
+	if err != nil {
+		return err
+	}
+	rights, err := s.of(ctx, tenant, giver)
+	if err != nil {
+		return err
+	}
+	assigning, err := question(AssignRole)
+	if err != nil {
+		return err
+	}
+	if len(roles) > 0 && !rights.somewhere(assigning, s.now()) {
+		return fault.New(fault.Forbidden, "Whoever promised these roles may not assign roles any more.")
+	}
+	return s.holdsAll(ctx, actor.Actor{Kind: actor.Kind(giver.Kind), ID: giver.ID, TenantID: tenant}, all)
+}
+
+// promised is all that roles and groups give.
+func (s *Service) promised(ctx context.Context, tenant id.ID, roles []id.ID, groups []Subject) ([]Source, error) {
+	var all []Source
+	for _, role := range roles {
+		gives, err := s.sourcesOf(ctx, tenant, Assignment{RoleID: role})
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		all = append(all, gives...)
+	}
+	for _, group := range groups {
+		rights, err := s.of(ctx, tenant, group)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rights.all {
+			all = append(all, rights.all[i].Source)
+		}
+	}
+	return all, nil
+}
+
 // Covers fails with fault.Forbidden unless the actor itself may do everything
 // that a subject of its tenant may: otherwise whoever resets a password, adds
 // to a group or makes a token would gain what was never given to them.
