@@ -102,7 +102,8 @@ func clone[T any](v *T) *T {
 }
 
 // CreateProvider adds a provider to the actor's tenant. Its rules can only
-// give what the actor may give (fault.Forbidden). One that does not answer is
+// give what the actor may give, and it links accounts that are there only for
+// who may do all that anybody of the tenant may (fault.Forbidden). One that does not answer is
 // stored all the same; its status says why.
 func (f *Federation) CreateProvider(ctx context.Context, kind ProviderKind, c ProviderChange) (Provider, error) {
 	a, err := f.Identity.authorise(ctx, CreateProvider)
@@ -114,6 +115,9 @@ func (f *Federation) CreateProvider(ctx context.Context, kind ProviderKind, c Pr
 		return Provider{}, err
 	}
 	if err := f.mayGive(ctx, p.Provider); err != nil {
+		return Provider{}, err
+	}
+	if err := f.mayLink(ctx, p.Provider); err != nil {
 		return Provider{}, err
 	}
 	err = f.Identity.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
@@ -256,6 +260,15 @@ func (f *Federation) mayGive(ctx context.Context, p Provider) error {
 	return nil
 }
 
+// mayLink fails when the provider could sign its author in as somebody of the
+// tenant who may do more than they.
+func (f *Federation) mayLink(ctx context.Context, p Provider) error {
+	if p.JIT.LinkByEmail != LinkVerified {
+		return nil
+	}
+	return f.Identity.Permissions.CoversEverybody(ctx)
+}
+
 func (f *Federation) mayAddTo(ctx context.Context, tenant, group id.ID) error {
 	if err := f.Identity.Permissions.Check(ctx, UpdateGroup); err != nil {
 		return err
@@ -340,7 +353,13 @@ func (f *Federation) mayChange(ctx context.Context, before, after Provider, c Pr
 		return err
 	}
 	secret := c.OIDC != nil && c.OIDC.ClientSecret != nil
-	if slices.Equal(before.trust(), after.trust()) && !secret {
+	same := slices.Equal(before.trust(), after.trust()) && !secret
+	if !same || before.JIT.LinkByEmail != after.JIT.LinkByEmail {
+		if err := f.mayLink(ctx, after); err != nil {
+			return err
+		}
+	}
+	if same {
 		return nil
 	}
 	var linked []id.ID

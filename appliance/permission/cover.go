@@ -287,3 +287,30 @@ func (s *Service) Covers(ctx context.Context, holder Subject) error {
 	}
 	return nil
 }
+
+// CoversEverybody is Covers for all to whom anything was given in the actor's
+// tenant: for what could make the actor any of them.
+func (s *Service) CoversEverybody(ctx context.Context) error {
+	a, err := actor.Require(ctx)
+	if err != nil || a.Kind.Trusted() {
+		return err
+	}
+	var gifts []Source
+	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
+		w, err := s.wholeWorld(ctx, a.TenantID)
+		for _, n := range w.assignments {
+			gifts = w.inherited(gifts, n, n.RoleID, id.ID{}, map[id.ID]bool{})
+		}
+		for _, g := range w.grants {
+			gifts = append(gifts, g.sources()...)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.within(ctx, gifts, nil); err != nil {
+		return fault.Wrap(fault.KindOf(err), err, "You cannot do this because it would reach further than your own rights. Ask somebody who may do more.")
+	}
+	return nil
+}

@@ -201,6 +201,17 @@ func TestMappingGivesNothingThatItsAuthorLacks(t *testing.T) {
 	grab["kind"], grab["name"], grab["oidc"] = "oidc", "Mine", body{"issuer": i.URL, "client_id": "x"}
 	c.call(http.MethodPost, "/v1/identity-providers", grab, http.StatusForbidden, nil)
 
+	// A provider of their own that says whatever they want would link them to an
+	// administrator's account.
+	steal := body{"kind": "oidc", "name": "Mine", "oidc": body{"issuer": i.URL, "client_id": "x"}, "jit": body{"users": false, "groups": false, "link_by_email": "verified"}}
+	c.call(http.MethodPost, "/v1/identity-providers", steal, http.StatusForbidden, nil)
+	steal["jit"] = body{"users": false, "groups": false, "link_by_email": "never"}
+	var mine struct{ ID string }
+	c.call(http.MethodPost, "/v1/identity-providers", steal, http.StatusCreated, &mine)
+	c.call(http.MethodPatch, "/v1/identity-providers/"+mine.ID, body{"jit": body{"users": false, "groups": false, "link_by_email": "verified"}}, http.StatusForbidden, nil)
+	b.admin.call(http.MethodPatch, "/v1/identity-providers/"+mine.ID, body{"jit": body{"users": false, "groups": false, "link_by_email": "verified"}}, http.StatusOK, nil)
+	c.call(http.MethodPatch, "/v1/identity-providers/"+mine.ID, body{"oidc": body{"issuer": "https://evil.example"}}, http.StatusForbidden, nil)
+
 	// Whom a provider vouches for is as sensitive: linked people have rights.
 	b.admin.call(http.MethodPatch, p.path(), body{"enabled": true, "mapping": []body{}}, http.StatusOK, nil)
 	ada := b.browser()
