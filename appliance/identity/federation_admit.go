@@ -81,15 +81,30 @@ func (v vouched) named(p Provider) vouched {
 	if p.SubjectClaim != "" {
 		v.Subject = v.Claims.first(p.SubjectClaim)
 	}
-	v.Email, v.Name = strings.ToLower(v.Claims.first(p.EmailClaim)), v.Claims.first(p.NameClaim)
+	v.Email, v.Name = v.Claims.first(p.EmailClaim), v.Claims.first(p.NameClaim)
+	if becomesAnother(v.Email) {
+		v.Email = ""
+	}
+	v.Email = strings.ToLower(v.Email)
 	if v.Name == "" {
 		v.Name = v.Email
 	}
-	if said := v.Claims.first("email_verified"); said != "" {
-		yes := strings.EqualFold(said, "true")
-		v.Verified = &yes
-	}
+	v.Verified = v.verified(p)
 	return v
+}
+
+// verified is what the provider says of the address that counts here. OpenID
+// Connect's email_verified is about the claim email and no other one.
+func (v vouched) verified(p Provider) *bool {
+	said := v.Claims.first("email_verified")
+	if said == "" {
+		return nil
+	}
+	yes := strings.EqualFold(said, "true")
+	if yes && p.Kind == OIDC && p.EmailClaim != "email" && !strings.EqualFold(v.Claims.first("email"), v.Email) {
+		return nil
+	}
+	return &yes
 }
 
 // admission is what a sign-in yields.

@@ -32,6 +32,8 @@ const attemptLife = 10 * time.Minute
 // random value in a cookie of its own: what one browser begins no other ends.
 type Browser struct {
 	Secret, Address, UserAgent string
+
+	answer string // what the throttle counts under
 }
 
 // NewBrowserSecret makes a browser's secret.
@@ -221,14 +223,20 @@ func (f *Federation) take(ctx context.Context, key string, b Browser) (attempt, 
 	return a, p, kept, json.Unmarshal(text, &kept)
 }
 
+// answering is what the throttle counts an answer of a provider under: each by
+// itself, because it cannot be guessed. Only the address counts over all of them,
+// and others may share it.
+func answering(answer string) string { return systemName + " " + hex.EncodeToString(hashToken(answer)) }
+
 // FinishOIDC takes the answer that a browser brings from an issuer.
 func (f *Federation) FinishOIDC(ctx context.Context, response url.Values, b Browser) (Arrival, error) {
-	if err := f.Identity.throttle.allow(systemName, b.Address); err != nil {
+	b.answer = answering(response.Get("state"))
+	if err := f.Identity.throttle.allow(b.answer, b.Address); err != nil {
 		return Arrival{}, err
 	}
 	a, p, kept, err := f.take(ctx, response.Get("state"), b)
 	if err != nil {
-		f.Identity.throttle.failed(systemName, b.Address)
+		f.Identity.throttle.failed(b.answer, b.Address)
 		return Arrival{}, err
 	}
 	if kept.OIDC == nil {
@@ -254,7 +262,8 @@ func (f *Federation) redeem(ctx context.Context, p sealedProvider, kept oidc.Pen
 // relay is used only when nobody asked, and then as a page of ours or not at
 // all.
 func (f *Federation) FinishSAML(ctx context.Context, provider id.ID, response, relay string, b Browser) (Arrival, error) {
-	if err := f.Identity.throttle.allow(systemName, b.Address); err != nil {
+	b.answer = answering(response)
+	if err := f.Identity.throttle.allow(b.answer, b.Address); err != nil {
 		return Arrival{}, err
 	}
 	p, err := f.public(ctx, provider)
@@ -323,6 +332,7 @@ func (f *Federation) once(ctx context.Context, p sealedProvider, message string,
 func (f *Federation) arrive(ctx context.Context, p sealedProvider, a attempt, who vouched, b Browser, err error) (Arrival, error) {
 	ctx = actor.With(ctx, actor.Actor{Kind: actor.System, Name: systemName, TenantID: p.tenant, Address: b.Address})
 	if a.Purpose == toTest {
+		f.Identity.throttle.succeeded(b.answer, b.Address) // an administrator tries the settings out
 		return f.tested(ctx, p, a, who, err)
 	}
 	if err != nil {
@@ -332,13 +342,14 @@ func (f *Federation) arrive(ctx context.Context, p sealedProvider, a attempt, wh
 		if err := f.again(ctx, p, a, who); err != nil {
 			return Arrival{}, f.refuse(ctx, p, who, b, err)
 		}
+		f.Identity.throttle.succeeded(b.answer, b.Address)
 		return Arrival{ReturnTo: a.ReturnTo}, nil
 	}
 	arrived, err := f.enter(ctx, p, who, b)
 	if err != nil {
 		return Arrival{}, f.refuse(ctx, p, who, b, err)
 	}
-	f.Identity.throttle.succeeded(systemName, b.Address)
+	f.Identity.throttle.succeeded(b.answer, b.Address)
 	arrived.ReturnTo = a.ReturnTo
 	return arrived, nil
 }
@@ -404,7 +415,7 @@ func (f *Federation) refuse(ctx context.Context, p sealedProvider, who vouched, 
 	if k := fault.KindOf(why); k == fault.Internal || k == fault.Unavailable {
 		return why
 	}
-	f.Identity.throttle.failed(systemName, b.Address)
+	f.Identity.throttle.failed(b.answer, b.Address)
 	ctx = actor.With(ctx, actor.Actor{Kind: actor.System, Name: systemName, TenantID: p.tenant, Address: b.Address})
 	err := f.Identity.Audit.RecordAlone(ctx, p.tenant, audit.Entry{
 		Event: "identity.session.refused", Outcome: audit.Denied, Priority: audit.Warning, Target: providerTarget(p.Provider), Reason: fault.Message(why),

@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"nimbus/appliance/db"
@@ -94,13 +95,20 @@ func hashToken(token string) []byte {
 // missing tells a row that is not there, inside a transaction and outside.
 func missing(err error) bool { return fault.Is(db.Fault(err), fault.NotFound) }
 
+// becomesAnother tells an address that is another one in small letters: some
+// letters, such as the Kelvin sign, become plain ones, and whoever has such an
+// address would pass for somebody else.
+func becomesAnother(email string) bool {
+	return strings.ContainsFunc(email, func(r rune) bool { return r >= utf8.RuneSelf && unicode.ToLower(r) < utf8.RuneSelf })
+}
+
 func validPerson(name, email string) (string, string, error) {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	if name == "" || utf8.RuneCountInString(name) > 100 {
 		return "", "", fault.BadField("body.name", "Give a name of at most 100 characters.")
 	}
 	address, err := mail.ParseAddress(email)
-	if err != nil || address.Address != email || len(email) > 254 {
+	if err != nil || address.Address != email || len(email) > 254 || becomesAnother(email) {
 		return "", "", fault.BadField("body.email", "%q is not an e-mail address.", email)
 	}
 	return name, email, nil

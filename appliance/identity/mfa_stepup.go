@@ -117,7 +117,8 @@ func (s *Service) stepUpElsewhere(ctx context.Context, u *StepUp) error {
 // Reauthenticate proves again that the actor is who signed in, for operations
 // that want a fresh proof: by password, code or passkey. A wrong one is
 // fault.Unauthenticated and counts towards the throttle. A second factor also
-// lifts the limits of a session that lacked one.
+// lifts the limits of a session that lacked one. A session that lacks a factor
+// the person has is not proven by the password: fault.Invalid.
 func (s *Service) Reauthenticate(ctx context.Context, p Proof) error {
 	a, acc, err := s.person(ctx)
 	if err != nil {
@@ -128,7 +129,7 @@ func (s *Service) Reauthenticate(ctx context.Context, p Proof) error {
 		return err
 	}
 	if method == ProofPassword {
-		err = s.VerifyPassword(ctx, p.Password)
+		err = s.reprovePassword(ctx, a, p.Password)
 	} else {
 		err = s.reproveFactor(ctx, a, acc, method, p)
 	}
@@ -136,6 +137,19 @@ func (s *Service) Reauthenticate(ctx context.Context, p Proof) error {
 		return err
 	}
 	return s.provedAgain(ctx, a, method, method != ProofPassword)
+}
+
+func (s *Service) reprovePassword(ctx context.Context, a actor.Actor, password string) error {
+	if !a.MFA {
+		f, err := s.factors(ctx, a.ID)
+		if err == nil && f.Any() {
+			err = fault.New(fault.Invalid, "This session has not seen your second factor. Prove that one, by code or passkey.")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.VerifyPassword(ctx, password)
 }
 
 func (s *Service) reproveFactor(ctx context.Context, a actor.Actor, acc account, method string, p Proof) error {

@@ -102,6 +102,34 @@ func TestStepUp(t *testing.T) {
 	b.refused("in no session", b.Reauthenticate(b.as(ended), identity.Proof{Password: password}), fault.Unauthenticated)
 }
 
+// TestASessionFromBeforeTheFactorIsNotProvenByThePassword: else a session and a
+// password that are stolen are enough, though there is a factor now.
+func TestASessionFromBeforeTheFactorIsNotProvenByThePassword(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	token, stolen := b.signIn("ann@example.org")
+	_, ann := b.signIn("ann@example.org")
+	secret, _ := b.app(ann)
+	b.exec(`update core.session set authenticated_at = now() - interval '1 hour'`)
+	b.refused("the password", b.Reauthenticate(b.as(stolen), identity.Proof{Password: password}), fault.Invalid)
+	b.refused("afterwards", b.RequireFresh(b.as(b.again(token)), 0), fault.StepUp)
+	b.must(b.Reauthenticate(b.as(stolen), identity.Proof{TOTP: b.code(secret)}))
+	b.must(b.Reauthenticate(b.as(b.again(token)), identity.Proof{Password: password}))
+}
+
+// TestANewPasswordEndsSignInsThatWait: who came in with the old one and waits
+// for the second factor begins anew.
+func TestANewPasswordEndsSignInsThatWait(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, ann := b.signIn("ann@example.org")
+	secret, _ := b.app(ann)
+	waiting := b.first("ann@example.org", home)
+	b.must(b.ChangePassword(b.as(ann), password, "four other words of hers"))
+	_, err := b.second(waiting, identity.Proof{TOTP: b.code(secret)})
+	b.refused("with the old password", err, fault.Unauthenticated)
+}
+
 // TestPeopleWithSSOOnlyPassAStepUp is for those who have no password here.
 func TestPeopleWithSSOOnlyPassAStepUp(t *testing.T) {
 	t.Parallel()

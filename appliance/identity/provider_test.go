@@ -86,3 +86,38 @@ func TestProvidersAreValidated(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoseAddressIsVerified: an issuer's email_verified is about its claim email,
+// and letters that become others in small letters make nobody somebody else.
+func TestWhoseAddressIsVerified(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind         ProviderKind
+		claim        string
+		said         claims
+		email        string
+		verifiedThat any
+	}{
+		{OIDC, "", claims{"email": "Ann@example.com", "email_verified": true}, "ann@example.com", true},
+		{OIDC, "upn", claims{"upn": "ann@example.com", "email": "eve@example.com", "email_verified": true}, "ann@example.com", nil},
+		{OIDC, "upn", claims{"upn": "ann@example.com", "email_verified": true}, "ann@example.com", nil},
+		{OIDC, "upn", claims{"upn": "ann@example.com", "email": "ANN@example.com", "email_verified": true}, "ann@example.com", true},
+		{OIDC, "upn", claims{"upn": "ann@example.com", "email": "eve@example.com", "email_verified": false}, "ann@example.com", false},
+		{SAML, "mail", claims{"mail": "ann@example.com", "email_verified": "true"}, "ann@example.com", true},
+		{OIDC, "", claims{"email": "\u212Aevin@example.com", "email_verified": true}, "", true},
+		{OIDC, "", claims{"email": "ann@n\u0130mbus.example", "email_verified": true}, "", true},
+		{OIDC, "", claims{"email": "j\u00d6rg@example.com", "email_verified": true}, "j\u00f6rg@example.com", true},
+	} {
+		v := vouched{Claims: c.said}.named(Provider{Kind: c.kind, ProviderSettings: ProviderSettings{EmailClaim: c.claim}})
+		var that any
+		if v.Verified != nil {
+			that = *v.Verified
+		}
+		if v.Email != c.email || that != c.verifiedThat {
+			t.Errorf("%v: %q, verified %v", c.said, v.Email, that)
+		}
+	}
+	if _, _, err := validPerson("Kevin", "\u212Aevin@example.com"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("an address that passes for another one: %v", err)
+	}
+}

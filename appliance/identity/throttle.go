@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -9,7 +10,8 @@ import (
 
 // throttle slows down guessing. It counts failures per account and address
 // together, and per address: whoever guesses from elsewhere cannot lock the
-// owner of an account out.
+// owner of an account out. Of IPv6 the network counts, because everybody has
+// more addresses in theirs than there are tries.
 type throttle struct {
 	now func() time.Time
 
@@ -39,7 +41,8 @@ func newThrottle() *throttle {
 func (t *throttle) allow(account, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wait := max(t.wait("a "+address, addressTries), t.wait("p "+account+" "+address, freeTries))
+	all := keys(account, address)
+	wait := max(t.wait(all[0], addressTries), t.wait(all[1], freeTries))
 	if wait <= 0 {
 		t.count(account, address)
 		return nil
@@ -78,8 +81,19 @@ func (t *throttle) count(account, address string) {
 	}
 }
 
-func keys(account, address string) []string {
-	return []string{"a " + address, "p " + account + " " + address}
+func keys(account, address string) [2]string {
+	from := network(address)
+	return [2]string{"a " + from, "p " + account + " " + from}
+}
+
+// network is an address as failures are counted: of IPv6 the 64 bits that one
+// customer, or one machine, is given.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Unmap().Is4() {
+		return address
+	}
+	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }
 
 // failed makes the wait begin now: a check may have taken a while.
@@ -108,8 +122,9 @@ func (t *throttle) drop() {
 func (t *throttle) succeeded(account, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.entries, "p "+account+" "+address)
-	if e, ok := t.entries["a "+address]; ok && e.failures > 0 {
+	all := keys(account, address)
+	delete(t.entries, all[1])
+	if e, ok := t.entries[all[0]]; ok && e.failures > 0 {
 		e.failures--
 	}
 }

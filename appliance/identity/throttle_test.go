@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,5 +98,29 @@ func TestTriesAtTheSameMoment(t *testing.T) {
 	wg.Wait()
 	if in.Load() != freeTries {
 		t.Errorf("%d tries were let in, not %d", in.Load(), freeTries)
+	}
+}
+
+// TestAddressesOfOneNetworkAreOne: whoever has one address of IPv6 has 2^64.
+func TestAddressesOfOneNetworkAreOne(t *testing.T) {
+	t.Parallel()
+	th := newThrottle()
+	newClock(th)
+	for i := range freeTries {
+		if err := th.allow("ann", fmt.Sprintf("2001:db8:0:1::%x", i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := th.allow("ann", "2001:db8:0:1:ffff::9"); !fault.Is(err, fault.TooMany) {
+		t.Errorf("another address of the same network: %v", err)
+	}
+	for _, other := range []string{"2001:db8:0:2::1", "192.0.2.1", "::ffff:192.0.2.2", "console"} {
+		if err := th.allow("ann", other); err != nil {
+			t.Errorf("from %s: %v", other, err)
+		}
+	}
+	th.succeeded("ann", "2001:db8:0:1::77")
+	if err := th.allow("ann", "2001:db8:0:1::78"); err != nil {
+		t.Errorf("after a success there: %v", err)
 	}
 }

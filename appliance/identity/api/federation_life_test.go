@@ -124,6 +124,11 @@ func TestStepUpAtTheProvider(t *testing.T) {
 	if end.Path != "/stacks" || !fresh() {
 		t.Errorf("ended at %s, fresh %v", end, fresh())
 	}
+	for range 2 * 5 { // proofs that succeed make nobody wait
+		if end, _ := c.visit(how.Redirect + "&return_to=/stacks"); end.Path != "/stacks" {
+			t.Fatalf("proving again and again ends at %s", end)
+		}
+	}
 	old()
 	i.Set(oidctest.Hooks{Token: func(_, c oidctest.Claims) { c["auth_time"] = time.Now().Add(-time.Hour).Unix() }})
 	if end, _ := c.visit(p.start("/stacks") + "&reauthenticate=true"); end.Query().Get("error") == "" || fresh() {
@@ -244,6 +249,12 @@ func TestSecondFactorAfterTheProvider(t *testing.T) {
 	if n := value[int](b, `select count(*) from core.federated_session f join core.session s on s.id = f.session_id where s.mfa and f.provider_id = $1`, p.ID); n != 2 {
 		t.Errorf("%d sessions belong to the provider: the one that enrolled and the one after the second factor are two", n)
 	}
+	end, _ = b.browser().visit(p.start("/stacks"))
+	b.admin.call(http.MethodPatch, p.path(), body{"enabled": false}, http.StatusOK, nil)
+	if n := value[int](b, `select count(*) from core.mfa_ceremony where kind = 'second_factor'`); n != 0 || end.Fragment == "" {
+		t.Errorf("%d sign-ins of a provider that is out of use wait for their second factor", n)
+	}
+	b.admin.call(http.MethodPatch, p.path(), body{"enabled": true}, http.StatusOK, nil)
 	b.admin.call(http.MethodPatch, p.path(), body{"trust_mfa": true}, http.StatusOK, nil)
 	i.Person(oidctest.Claims{"amr": []string{"mfa"}})
 	trusted := b.browser()
