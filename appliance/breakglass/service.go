@@ -121,17 +121,22 @@ func (s *Service) Approve(ctx context.Context, request id.ID, password string) (
 }
 
 // approvable reads the request and applies the rules; one of another tenant
-// is fault.NotFound.
+// is fault.NotFound. Consents given before count only while who gave them may.
 func (s *Service) approvable(ctx context.Context, a actor.Actor, request id.ID) (Request, error) {
 	r, err := s.get(ctx, a, request)
 	if err != nil {
 		return r, err
 	}
-	people, err := s.people(ctx, r.TenantID)
+	able, err := s.approvers(ctx, r.TenantID)
 	if err != nil {
 		return r, err
 	}
-	return r, r.mayApprove(a.ID, people)
+	for _, given := range r.Approvals {
+		if !able[given.User.ID] {
+			return r, fault.New(fault.Conflict, "%s approved this and may not approve any more. Turn it down and ask again.", given.User.Name)
+		}
+	}
+	return r, r.mayApprove(a.ID, len(able))
 }
 
 func (s *Service) get(ctx context.Context, a actor.Actor, request id.ID) (Request, error) {
@@ -147,27 +152,27 @@ func (s *Service) get(ctx context.Context, a actor.Actor, request id.ID) (Reques
 	return r, err
 }
 
-// people counts who could approve in a tenant.
-func (s *Service) people(ctx context.Context, tenant id.ID) (int, error) {
+// approvers are the people who could approve in a tenant.
+func (s *Service) approvers(ctx context.Context, tenant id.ID) (map[id.ID]bool, error) {
 	ctx = actor.AsSystem(ctx, "breakglass", tenant)
 	users, err := s.Identity.Users(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	n := 0
+	able := map[id.ID]bool{}
 	for _, u := range users {
 		if u.Status != identity.Active {
 			continue
 		}
 		d, err := s.Permissions.Explain(ctx, u.ID, ApprovePermission)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if d.Allowed {
-			n++
+			able[u.ID] = true
 		}
 	}
-	return n, nil
+	return able, nil
 }
 
 // consent keeps an approval that does not open anything yet.
@@ -374,10 +379,12 @@ func (s *Service) Active(ctx context.Context, user id.ID) (Session, bool) {
 }
 
 // Raise gives a signed-in person their open session, if it is for the tenant
-// they act in. Authentication calls it for every request.
+// they act in. Authentication calls it for every request. The person's API tokens
+// stay as they are: programs that use them were not approved, nor was who has
+// found one.
 func (s *Service) Raise(ctx context.Context, a actor.Actor) actor.Actor {
 	a.BreakGlass = id.ID{}
-	if a.Kind != actor.User {
+	if a.Kind != actor.User || a.Agent.Kind == actor.APIToken {
 		return a
 	}
 	if o, ok := s.Active(ctx, a.ID); ok && o.TenantID == a.TenantID {

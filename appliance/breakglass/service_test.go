@@ -45,6 +45,11 @@ func TestTwoApproversOpenItWithAToken(t *testing.T) {
 	if got := b.Raise(t.Context(), b.ann).BreakGlass; got != r.ID {
 		t.Fatalf("her session is %s, want %s", got, r.ID)
 	}
+	token := b.ann
+	token.Agent = actor.Agent{Kind: actor.APIToken, ID: id.New(), Name: "nightly job"}
+	if !b.Raise(t.Context(), token).BreakGlass.IsZero() {
+		t.Fatal("her API token was raised")
+	}
 	elsewhere := b.ann
 	elsewhere.TenantID = b.tenants.Root()
 	if !b.Raise(t.Context(), elsewhere).BreakGlass.IsZero() || !b.Raise(t.Context(), b.bob).BreakGlass.IsZero() {
@@ -92,6 +97,30 @@ func TestRaisedRightsCannotApproveOrAskAgain(t *testing.T) {
 	next := b.request(b.bob)
 	_, err = b.Approve(b.as(eve), next.ID, password)
 	wantKind(t, err, fault.Forbidden)
+}
+
+// TestConsentEndsWithTheRightToGiveIt: whoever lost the right, or was disabled,
+// between the two approvals does not count as one of them.
+func TestConsentEndsWithTheRightToGiveIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	r := b.request(b.eveAfter())
+	_, err := b.Approve(b.as(b.bob), r.ID, password)
+	must(t, err)
+	system := actor.AsSystem(t.Context(), "test", b.tenant)
+	admin := permission.SystemRoleID(b.tenant, permission.TenantAdministrator)
+	must(t, b.permissions.Unassign(system, b.bob.ID, admin))
+	_, err = b.Approve(b.as(b.ann), r.ID, password)
+	wantKind(t, err, fault.Conflict)
+	must(t, b.permissions.Assign(system, b.bob.ID, admin))
+	off := identity.Disabled
+	_, err = b.people.UpdateUser(system, b.bob.ID, nil, &off)
+	must(t, err)
+	_, err = b.Approve(b.as(b.ann), r.ID, password)
+	wantKind(t, err, fault.Conflict)
+	if _, raised := b.Active(t.Context(), b.eve.ID); raised {
+		t.Error("one consent opened it")
+	}
 }
 
 // eveAfter lets Eve ask for break-glass, and nothing more.
