@@ -27,13 +27,16 @@ const (
 	// gives its key free.
 	stuckAfter = 2 * time.Minute
 	maxKey     = 200
+	// mostForgotten is how many keys that are over one request removes.
+	mostForgotten = 100
 	// statusSecret stands for an answer that must not be kept.
 	statusSecret = 0
 )
 
 // Idempotent makes a POST with an Idempotency-Key header happen once: the same
 // key with the same request gives the first answer again, with another request
-// fault.Conflict. Keys belong to the actor and live 24 hours. Answers with a
+// fault.Conflict. Keys belong to the actor in one tenant, because in another the
+// same request is about other things, and live 24 hours. Answers with a
 // status of 500 and above are not kept, so that they can be tried again.
 func Idempotent(d *db.DB) Middleware {
 	return func(next http.Handler) http.Handler {
@@ -59,7 +62,7 @@ func once(d *db.DB, a actor.Actor, key string, next http.Handler, w http.Respons
 	if err != nil {
 		return err
 	}
-	owner := string(a.Kind) + ":" + a.ID.String()
+	owner := string(a.Kind) + ":" + a.ID.String() + ":" + a.TenantID.String()
 	first, kept, err := claim(r.Context(), d, owner, key, sum)
 	if err != nil {
 		return err
@@ -117,6 +120,12 @@ func claim(ctx context.Context, d *db.DB, owner, key, sum string) (first bool, k
 		_, err := tx.Exec(ctx, `delete from idempotency where actor = $1 and key = $2 and
 			(created_at < now() - make_interval(secs => $3) or (status is null and created_at < now() - make_interval(secs => $4)))`,
 			owner, key, keyLifetime.Seconds(), stuckAfter.Seconds())
+		if err != nil {
+			return err
+		}
+		// Each new key makes room: those that nobody sends again are over too.
+		_, err = tx.Exec(ctx, `delete from idempotency where (actor, key) in (select actor, key from idempotency
+			where created_at < now() - make_interval(secs => $1) order by created_at limit $2 for update skip locked)`, keyLifetime.Seconds(), mostForgotten)
 		if err != nil {
 			return err
 		}

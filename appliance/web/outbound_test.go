@@ -47,7 +47,7 @@ func TestRobustness39OutboundChecksTheDialledAddress(t *testing.T) {
 		"192.168.1.5:443": true, "[::ffff:192.168.1.5]:443": true, "[fd00::7]:443": true,
 		"192.168.2.5:443": false, "10.0.0.1:443": false, "172.16.0.1:443": false, "100.64.0.1:443": false,
 		"127.0.0.1:443": false, "[::1]:443": false, "[::ffff:127.0.0.1]:443": false, "0.0.0.0:443": false, "[::]:443": false,
-		"[::127.0.0.1]:443": false, "[64:ff9b::7f00:1]:443": false, "[2002:7f00:1::]:443": false,
+		"[::127.0.0.1]:443": false, "[64:ff9b::7f00:1]:443": false, "[2002:7f00:1::]:443": false, "[fec0::1]:443": false,
 		"[fe80::1%eth0]:443": false, "224.0.0.1:443": false, "255.255.255.255:443": false,
 		"169.254.169.254:80": false, "[::ffff:169.254.169.254]:80": false, "[fd00:ec2::254]:80": false,
 	} {
