@@ -302,3 +302,17 @@ func TestSwitchingTakesTheStricterLimits(t *testing.T) {
 	_, err = b.UseTenant(b.as(ann), b.anotherTenant("Away"))
 	b.refused("a tenant that is not hers", err, fault.NotFound)
 }
+
+// TestRolesAreForMembers: a role given to somebody of another tenant, or to
+// nobody, would wait for them.
+func TestRolesAreForMembers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	bea := b.person("Bea", "bea@example.org", b.anotherTenant("Away"))
+	reader := permission.SystemRoleID(b.tenant, "Reader")
+	b.refused("somebody of another tenant", b.permissions.Assign(b.as(b.ann), bea.ID, reader), fault.NotFound)
+	b.refused("nobody", b.permissions.Assign(b.as(b.ann), id.New(), reader), fault.NotFound)
+	if n := query[int](b, `select count(*) from `+schema(b.tenant)+`.role_assignment where role_id = $1`, reader); n != 0 {
+		t.Errorf("%d assignments were stored", n)
+	}
+}

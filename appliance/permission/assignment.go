@@ -77,14 +77,22 @@ func (s *Service) ofTenant(ctx context.Context, tenant id.ID, subject Subject) e
 	return nil
 }
 
-// Assign gives a user of the actor's tenant a role. Giving it twice is fine.
+// Assign gives a user of the actor's tenant a role. Giving it twice is fine;
+// somebody who is not of the tenant is fault.NotFound.
 func (s *Service) Assign(ctx context.Context, user, role id.ID) error {
 	a, err := s.authorise(ctx, AssignRole)
 	if err != nil {
 		return err
 	}
 	return s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
-		_, err := s.assign(ctx, a, Assignment{ID: id.New(), Subject: Subject{UserSubject, user}, RoleID: role})
+		err := s.ofTenant(ctx, a.TenantID, Subject{UserSubject, user})
+		if fault.Is(err, fault.Invalid) {
+			return fault.New(fault.NotFound, "It does not exist, or it is not yours.")
+		}
+		if err != nil {
+			return err
+		}
+		_, err = s.assign(ctx, a, Assignment{ID: id.New(), Subject: Subject{UserSubject, user}, RoleID: role})
 		return err
 	})
 }
