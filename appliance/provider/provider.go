@@ -67,6 +67,10 @@ type CloudProviderInterface interface {
 	TaskLog(ctx context.Context, ref string, from int) ([]string, error)
 	// Tasks lists the tasks that these credentials started since a time, oldest first.
 	Tasks(ctx context.Context, since time.Time) ([]TaskStatus, error)
+	// Maker is the newest task since a time by which a guest with that number was
+	// made, when these credentials started it: zero when somebody else made or
+	// removed it later.
+	Maker(ctx context.Context, number int, since time.Time) (TaskStatus, error)
 
 	// NextID returns a number that is free now, from the given one upwards.
 	NextID(ctx context.Context, from int) (int, error)

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"nimbus/appliance/db"
@@ -140,11 +139,9 @@ func (s *Service) HalfMade(ctx context.Context, tenant, connection, stack id.ID,
 	return g, t.Ref != "" && !t.Running && !t.OK, err
 }
 
-// creations are the types of tasks that make a guest under the number they name.
-var creations = map[string]bool{"qmcreate": true, "vzcreate": true}
-
-// creation is the newest task by which our own token made a guest, or tried to,
-// after the stack had reserved its number; zero when there is none.
+// creation is the task by which our own token made the guest that has the number
+// now, or tried to, after the stack had reserved it; zero when there is none, or
+// when somebody made or removed a guest of that number since.
 func (s *Service) creation(ctx context.Context, p CloudProviderInterface, connection, stack id.ID, number int) (t TaskStatus, err error) {
 	var since time.Time
 	err = s.cfg.DB.Core(ctx, func(ctx context.Context) (err error) {
@@ -154,12 +151,7 @@ func (s *Service) creation(ctx context.Context, p CloudProviderInterface, connec
 	if err != nil || since.IsZero() {
 		return t, err
 	}
-	tasks, err := p.Tasks(ctx, since.Add(-clockSkew))
-	for _, found := range tasks {
-		if creations[found.Type] && found.Subject == strconv.Itoa(number) {
-			t = found
-		}
-	}
+	t, err = p.Maker(ctx, number, since.Add(-clockSkew))
 	return t, asFault(err)
 }
 

@@ -1,10 +1,13 @@
 package provider_test
 
 import (
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"nimbus/appliance/cmdb"
 	"nimbus/appliance/fault"
@@ -145,5 +148,74 @@ func TestOwnsAMachineWhoseMakingWasInterrupted(t *testing.T) {
 	found := b.items(cmdb.Filter{Kind: cmdb.VM})
 	if len(found) != 1 || !found[0].Managed || found[0].StackID != stack {
 		t.Errorf("collected: %+v", found)
+	}
+}
+
+// TestAMachineThatSomebodyElseMadeUnderOurNumberIsForeign has our machine removed
+// on the cluster and another one made under its number, whole or in the middle.
+func TestAMachineThatSomebodyElseMadeUnderOurNumberIsForeign(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, stack := b.connect(), id.New()
+	secret, err := b.sim.CreateToken("carl@pve", "hand", false, "PVEAdmin")
+	must(t, err)
+	carl := "carl@pve!hand=" + secret
+	number, err := b.Reserve(t.Context(), b.tenant, c.ID, stack, 0)
+	must(t, err)
+	b.createVM(number)
+	owned := func() bool {
+		t.Helper()
+		is, err := b.Owns(t.Context(), b.tenant, c.ID, stack, number)
+		must(t, err)
+		return is
+	}
+	for range 500 { // its task ends a moment after it is there
+		if b.sim.GuestConfig(number)["lock"] == "" {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if !owned() {
+		t.Fatal("what our token made is not ours")
+	}
+	time.Sleep(time.Second) // tasks tell seconds
+	b.call(carl, http.MethodDelete, "/nodes/pve1/qemu/"+strconv.Itoa(number), nil)
+	for range 500 {
+		if b.sim.GuestConfig(number) == nil {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.createVMAs(carl, number)
+	if owned() {
+		t.Error("somebody else's machine counts as the stack's")
+	}
+	if err := b.Mark(t.Context(), b.tenant, c.ID, stack, number); !fault.Is(err, fault.Conflict) {
+		t.Errorf("marking it: %v", err)
+	}
+}
+
+// TestAMachineThatSomebodyElseIsMakingIsNotHalfMade has our making fail and
+// somebody else begin under the same number: nobody is told to destroy that.
+func TestAMachineThatSomebodyElseIsMakingIsNotHalfMade(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, stack := b.connect(), id.New()
+	secret, err := b.sim.CreateToken("carl@pve", "hand", false, "PVEAdmin")
+	must(t, err)
+	number, err := b.Reserve(t.Context(), b.tenant, c.ID, stack, 0)
+	must(t, err)
+	b.sim.HangNextTask("qmcreate")
+	b.createVM(number)
+	must(t, b.sim.CutPower("pve1"))
+	if g, half, err := b.HalfMade(t.Context(), b.tenant, c.ID, stack, number); err != nil || !half || g.Node != "pve1" {
+		t.Fatalf("ours: %+v, %v, %v", g, half, err)
+	}
+	time.Sleep(time.Second) // tasks tell seconds
+	must(t, b.sim.DeleteGuest(number))
+	b.sim.HangNextTask("qmcreate")
+	b.createVMAs("carl@pve!hand="+secret, number)
+	if g, half, err := b.HalfMade(t.Context(), b.tenant, c.ID, stack, number); err != nil || half {
+		t.Errorf("somebody else's: %+v, %v, %v", g, half, err)
 	}
 }

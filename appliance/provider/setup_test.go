@@ -221,19 +221,14 @@ func must(t *testing.T, err error) {
 // provider does, and waits until it is there.
 func (b *bench) createVM(number int) {
 	b.t.Helper()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	defer client.CloseIdleConnections()
+	b.createVMAs("nimbus@pve!nimbus="+b.secret, number)
+}
+
+// createVMAs is createVM with another token.
+func (b *bench) createVMAs(token string, number int) {
+	b.t.Helper()
 	form := url.Values{"vmid": {strconv.Itoa(number)}, "name": {"made"}}
-	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.sim.URL()+"/api2/json/nodes/pve1/qemu", strings.NewReader(form.Encode()))
-	must(b.t, err)
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Authorization", "PVEAPIToken=nimbus@pve!nimbus="+b.secret)
-	res, err := client.Do(r)
-	must(b.t, err)
-	must(b.t, res.Body.Close())
-	if res.StatusCode != http.StatusOK {
-		b.t.Fatalf("create: %s", res.Status)
-	}
+	b.call(token, http.MethodPost, "/nodes/pve1/qemu", form)
 	for range 500 {
 		if b.sim.GuestConfig(number) != nil {
 			return
@@ -241,4 +236,21 @@ func (b *bench) createVM(number int) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	b.t.Fatalf("machine %d was not made", number)
+}
+
+// call asks the cluster for something with a token.
+func (b *bench) call(token, method, path string, form url.Values) {
+	b.t.Helper()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(b.t.Context(), method, b.sim.URL()+"/api2/json"+path, strings.NewReader(form.Encode()))
+	must(b.t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "PVEAPIToken="+token)
+	res, err := client.Do(r)
+	must(b.t, err)
+	must(b.t, res.Body.Close())
+	if res.StatusCode != http.StatusOK {
+		b.t.Fatalf("%s %s: %s", method, path, res.Status)
+	}
 }

@@ -150,6 +150,34 @@ func (c *cluster) Tasks(ctx context.Context, since time.Time) ([]provider.TaskSt
 	return own, nil
 }
 
+// makers are the types of tasks that make a guest under the number they name, and
+// removers those that take it away.
+var (
+	makers   = []string{"qmcreate", "vzcreate", "qmrestore", "vzrestore"}
+	removers = []string{"qmdestroy", "vzdestroy"}
+)
+
+// Maker looks at everybody's tasks: a number whose guest we made may have another
+// one by now.
+func (c *cluster) Maker(ctx context.Context, number int, since time.Time) (provider.TaskStatus, error) {
+	rows, err := c.tasks(ctx)
+	var newest upid
+	var row taskRow
+	for _, r := range rows { // of one second the first is the newest
+		u, err := parseUPID(string(r.UPID))
+		if err != nil || u.subject != strconv.Itoa(number) || !u.started.After(newest.started) {
+			continue
+		}
+		if slices.Contains(makers, u.kind) || slices.Contains(removers, u.kind) {
+			newest, row = u, r
+		}
+	}
+	if err != nil || newest.user != c.tokenID || !slices.Contains(makers, newest.kind) || newest.started.Before(since.Truncate(time.Second)) {
+		return provider.TaskStatus{}, err
+	}
+	return status(string(row.UPID), newest, row, row.EndTime == 0, string(row.Status)), nil
+}
+
 func (c *cluster) tasks(ctx context.Context) ([]taskRow, error) {
 	var rows []taskRow
 	err := c.get(ctx, "/cluster/tasks", nil, &rows)
