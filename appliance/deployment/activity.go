@@ -267,9 +267,11 @@ func (j *job) approved(ctx context.Context) error {
 
 // commit guards the plan once more and returns the digest that the engine is
 // held to. The first attempt takes the approved plan; a later one may only do
-// what is left of it. "" means that nothing is left.
+// what is left of it, and so may a refresh, to which the engine is not held.
+// "" means that nothing is left.
 func (j *job) commit(ctx context.Context) (string, error) {
-	if !j.d.run.begun {
+	first := !j.d.run.begun
+	if first && j.d.Operation != Refresh {
 		if err := j.guard(ctx, *j.d.Plan); err != nil {
 			return "", err
 		}
@@ -279,13 +281,25 @@ func (j *job) commit(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !j.d.Plan.Covers(rest) {
+	if !j.covered(rest) {
 		return "", ErrPlanChanged
 	}
 	if rest.Empty(j.d.Operation) {
 		return "", j.keepExecuted(ctx, nil)
 	}
-	return digest, nil
+	if first {
+		err = j.begin(ctx)
+	}
+	return digest, err
+}
+
+// covered tells whether what is to be done now was approved. A refresh changes
+// the state only: what counts is what it drops from there.
+func (j *job) covered(rest Plan) bool {
+	if j.d.Operation == Refresh {
+		return !j.d.Plan.Forgets(rest)
+	}
+	return j.d.Plan.Covers(rest)
 }
 
 // begin notes what there was before, so that what a failed run made is known.

@@ -338,12 +338,21 @@ func (c Change) destroys() bool {
 // of a run that was interrupted has no other resources, and what happens to
 // each is what was approved or the rest of it.
 func (p Plan) Covers(rest Plan) bool {
-	approved := map[string]string{}
+	approved := map[string]Change{}
 	for _, c := range p.Changes {
-		approved[c.URN] = c.Op
+		approved[c.URN] = c
 	}
 	return !slices.ContainsFunc(rest.Changes, func(c Change) bool {
-		return !slices.Contains(remainders[approved[c.URN]], c.Op) || (c.destroys() && c.Op == OpUpdate && approved[c.URN] != OpUpdate)
+		was := approved[c.URN]
+		return !slices.Contains(remainders[was.Op], c.Op) || c.Op == OpUpdate && c.destroys() && (was.Op != OpUpdate || !was.destroys())
+	})
+}
+
+// Forgets reports whether rest drops a resource from the state, because it is
+// gone, that p did not show as gone.
+func (p Plan) Forgets(rest Plan) bool {
+	return slices.ContainsFunc(rest.Drifted, func(c Change) bool {
+		return c.Op == OpDelete && !slices.ContainsFunc(p.Drifted, func(was Change) bool { return was.URN == c.URN && was.Op == OpDelete })
 	})
 }
 

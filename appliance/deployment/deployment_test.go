@@ -65,7 +65,11 @@ func TestCovers(t *testing.T) {
 		"created, now replaced":     {plan(Change{URN: "a", Op: OpCreate}), plan(Change{URN: "a", Op: OpReplace}), false},
 		"half replaced":             {plan(Change{URN: "a", Op: OpReplace}), plan(Change{URN: "a", Op: OpCreate}), true},
 		"an update became a delete": {plan(Change{URN: "a", Op: OpUpdate}), plan(Change{URN: "a", Op: OpDelete}), false},
-		"something else":            {plan(Change{URN: "a", Op: OpCreate}), plan(Change{URN: "b", Op: OpCreate}), false},
+		"a disk goes that stayed": {plan(Change{URN: "a", Op: OpUpdate, Type: "proxmoxve:VmLegacy", Diffs: []Diff{{Path: "memory.dedicated", Old: 1.0, New: 2.0}}}),
+			plan(Change{URN: "a", Op: OpUpdate, Type: "proxmoxve:VmLegacy", Diffs: []Diff{{Path: "disks[1]", Old: map[string]any{}}}}), false},
+		"a disk goes, as approved": {plan(Change{URN: "a", Op: OpUpdate, Type: "proxmoxve:VmLegacy", Diffs: []Diff{{Path: "disks[1]", Old: map[string]any{}}}}),
+			plan(Change{URN: "a", Op: OpUpdate, Type: "proxmoxve:VmLegacy", Diffs: []Diff{{Path: "disks[1]", Old: map[string]any{}}}}), true},
+		"something else": {plan(Change{URN: "a", Op: OpCreate}), plan(Change{URN: "b", Op: OpCreate}), false},
 	} {
 		if got := c.approved.Covers(c.rest); got != c.want {
 			t.Errorf("%s: %v", name, got)
