@@ -193,7 +193,7 @@ func configured(n *yaml.Node, config map[string]ConfigValue) string {
 		return n.Value
 	}
 	if v, ok := config[ref[1]]; ok && !v.Secret {
-		return fmt.Sprint(v.Value)
+		return written(v.Value)
 	}
 	return n.Value
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -85,7 +86,17 @@ func leaves(v any, fn func(string)) {
 	case bool, nil:
 	default:
 		fn(fmt.Sprint(v))
+		fn(written(v))
 	}
+}
+
+// written is a value as people and programs write it: 1234567, which fmt has
+// as 1.234567e+06.
+func written(v any) string {
+	if n, ok := v.(float64); ok {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
 }
 
 func (r *redactor) text(s string) string { return r.replacer.Replace(s) }
@@ -110,7 +121,7 @@ func (r *redactor) value(v any) any {
 	case bool, nil:
 		return v
 	}
-	if text := fmt.Sprint(v); r.text(text) != text {
+	if text := written(v); r.text(text) != text {
 		return Mask
 	}
 	return v
