@@ -18,7 +18,7 @@ type Final struct {
 // finish stores the end of a run and what became of its stack, and has the
 // inventory look at what the run changed. A run that is over stays as it is.
 func (a activities) finish(ctx context.Context, f Final) error {
-	j, err := a.load(ctx, f.Input)
+	j, err := a.loadStored(ctx, f.Input)
 	if err == nil && !j.d.Status.Over() {
 		err = j.end(ctx, f)
 	}

@@ -22,10 +22,11 @@ import (
 // with its secrets, and the way out for events, redacted.
 type job struct {
 	*Service
-	tenant  id.ID
-	d       Deployment
-	stack   Stack
-	run     Run
+	tenant id.ID
+	d      Deployment
+	stack  Stack
+	run    Run
+	// What has to be kept out of everything that is written down.
 	secrets *redactor
 	log     *recorder
 	pins    map[string]int // VMIDs by guest; after pin
@@ -33,6 +34,18 @@ type job struct {
 
 // load reads what a step needs. The actor must be in the context.
 func (s *Service) load(ctx context.Context, in Input) (*job, error) {
+	j, err := s.loadStored(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	j.run.Env, err = s.Environment(ctx, in.Tenant, j.stack.ConnectionID)
+	j.secrets = newRedactor(j.run)
+	return j, err
+}
+
+// loadStored is load without the way to the cluster: a run can end, too, whose
+// cluster is away for good or shows another certificate.
+func (s *Service) loadStored(ctx context.Context, in Input) (*job, error) {
 	if _, err := actor.Require(ctx); err != nil {
 		return nil, err
 	}
@@ -47,7 +60,8 @@ func (s *Service) load(ctx context.Context, in Input) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.run, j.secrets, err = s.runOf(ctx, in.Tenant, j.stack)
+	j.run, err = s.runOf(ctx, in.Tenant, j.stack)
+	j.secrets = newRedactor(j.run)
 	return j, err
 }
 
@@ -115,7 +129,7 @@ func (j *job) remnant(ctx context.Context, p Pending) (string, error) {
 	if !ok {
 		return thing(p), nil
 	}
-	vmid, err := strconv.Atoi(fmt.Sprint(p.Inputs[spec.id]))
+	vmid, err := strconv.Atoi(written(p.Inputs[spec.id]))
 	if err != nil {
 		return "", nil // without a VMID from us the engine was never allowed to begin
 	}

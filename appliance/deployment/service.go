@@ -121,6 +121,7 @@ func (s *Service) CreateStack(ctx context.Context, in Stack) (Stack, error) {
 	if err != nil {
 		return Stack{}, err
 	}
+	in.Name = strings.TrimSpace(in.Name) // as it will be, for conditions
 	if err := s.CheckOn(ctx, CreateStack, in.resource()); err != nil {
 		return Stack{}, err
 	}
@@ -161,6 +162,7 @@ func (s *Service) UpdateStack(ctx context.Context, in Stack) (Stack, error) {
 	if err != nil {
 		return Stack{}, err
 	}
+	in.Name = strings.TrimSpace(in.Name) // as it will be, for conditions
 	if err := s.CheckOn(ctx, UpdateStack, in.resource()); err != nil {
 		return Stack{}, err
 	}
@@ -277,7 +279,7 @@ func (s *Service) State(ctx context.Context, stack id.ID) ([]byte, error) {
 	if st.LastDeploymentID == nil {
 		return nil, fault.New(fault.Conflict, "The stack has no state yet. Deploy it first.")
 	}
-	run, _, err := s.runOf(ctx, a.TenantID, st)
+	run, err := s.runOf(ctx, a.TenantID, st)
 	if err != nil {
 		return nil, err
 	}
@@ -321,7 +323,6 @@ func (s *Service) Schema(ctx context.Context) (Schema, error) {
 // buildStack checks what a person entered and seals its secrets. onto is the
 // stack as it is.
 func (s *Service) buildStack(ctx context.Context, tenant id.ID, in, onto Stack) (Stack, error) {
-	in.Name = strings.TrimSpace(in.Name)
 	switch {
 	case in.Name == "" || len(in.Name) > 100:
 		return onto, fault.BadField("body.name", "Give the stack a name of at most 100 characters.")
@@ -421,20 +422,16 @@ func masked(st Stack) Stack {
 	return st
 }
 
-// runOf is the engine's view of a stack, with its secrets, and what has to be
-// kept out of everything that is written down.
-func (s *Service) runOf(ctx context.Context, tenant id.ID, st Stack) (Run, *redactor, error) {
+// runOf is the engine's view of a stack with its secrets, as far as it needs no
+// cluster: enough to read its state.
+func (s *Service) runOf(ctx context.Context, tenant id.ID, st Stack) (Run, error) {
 	passphrase, err := s.Keyring.Open(ctx, tenant, purpose(st.ID, "passphrase"), st.passphrase)
 	if err != nil {
-		return Run{}, nil, err
+		return Run{}, err
 	}
 	secrets, err := s.openSecrets(ctx, tenant, st)
 	if err != nil {
-		return Run{}, nil, err
-	}
-	env, err := s.Environment(ctx, tenant, st.ConnectionID)
-	if err != nil {
-		return Run{}, nil, err
+		return Run{}, err
 	}
 	config := map[string]ConfigValue{}
 	for key, v := range st.Config {
@@ -443,11 +440,10 @@ func (s *Service) runOf(ctx context.Context, tenant id.ID, st Stack) (Run, *reda
 		}
 		config[key] = v
 	}
-	run := Run{
+	return Run{
 		Project: "tenant-" + tenant.Hex(), Stack: "stack-" + st.ID.Hex(),
-		Config: config, Passphrase: string(passphrase), Env: env,
-	}
-	return run, newRedactor(run), nil
+		Config: config, Passphrase: string(passphrase),
+	}, nil
 }
 
 // describeStack is what the record keeps of a stack: neither its program, which

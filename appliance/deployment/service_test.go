@@ -1,8 +1,12 @@
 package deployment
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.temporal.io/sdk/client"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/fault"
@@ -24,7 +28,7 @@ func TestStackSecretsAreKeptAndMasked(t *testing.T) {
 	must(t, err)
 	kept, err := b.readStack(b.alice, b.tenant, s.ID)
 	must(t, err)
-	run, _, err := b.runOf(b.alice, b.tenant, kept)
+	run, err := b.runOf(b.alice, b.tenant, kept)
 	must(t, err)
 	if run.Config["password"].Value != "hunter22" || run.Config["cores"].Value != 4.0 || len(run.Passphrase) != 64 {
 		t.Errorf("run %+v", run.Config)
@@ -184,5 +188,87 @@ func TestListsArePaged(t *testing.T) {
 	must(t, err)
 	if len(runs) != 1 || runs[0].ID != d.ID || runs[0].RequestedBy.Name != "Alice" {
 		t.Errorf("runs %+v", runs)
+	}
+}
+
+// cancelling is Temporal that comes back after a run was cancelled.
+type cancelling struct {
+	*bench
+	refuses   id.ID // a run that cannot be started
+	started   []string
+	cancelled []string
+}
+
+func (c *cancelling) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, _ any, _ ...any) (client.WorkflowRun, error) {
+	if o.ID == c.refuses.String() {
+		return nil, errDown
+	}
+	c.started = append(c.started, o.ID)
+	return nil, nil
+}
+
+func (c *cancelling) CancelWorkflow(_ context.Context, workflow, _ string) error {
+	c.cancelled = append(c.cancelled, workflow)
+	return nil
+}
+
+// TestCancelledWithoutTemporalEndsLater: a run that waits for a decision does not
+// look at the wish by itself, and keeps its stack until somebody tells it.
+func TestCancelledWithoutTemporalEndsLater(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.deploy(b.stack(oneVM), Up)
+	b.set(d.ID, AwaitingApproval)
+	_, err := b.Cancel(b.alice, d.ID)
+	must(t, err)
+	c := &cancelling{bench: b}
+	b.Workflows = c
+	must(t, b.Resume(t.Context()))
+	if !slices.Equal(c.cancelled, []string{d.ID.String()}) {
+		t.Errorf("cancelled %v", c.cancelled)
+	}
+}
+
+// TestOneRunThatCannotBeStartedKeepsNoOther from being started.
+func TestOneRunThatCannotBeStartedKeepsNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.down = true
+	older, newer := b.deploy(b.stack(oneVM), Up), b.deploy(b.stack(oneVM), Up)
+	c := &cancelling{bench: b, refuses: newer.ID}
+	b.Workflows = c
+	if err := b.Resume(t.Context()); err == nil {
+		t.Error("nobody is told")
+	}
+	if !slices.Equal(c.started, []string{older.ID.String()}) {
+		t.Errorf("started %v", c.started)
+	}
+}
+
+// TestConditionsSeeTheNameAsItWillBe: blanks around it do not get around one.
+func TestConditionsSeeTheNameAsItWillBe(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	notProduction := `!resource.attributes.name.startsWith("prod")`
+	carol := b.carol(map[string]string{CreateStack: notProduction, UpdateStack: notProduction})
+	_, err := b.CreateStack(carol, Stack{Name: " prod", ConnectionID: id.New(), Program: oneVM})
+	b.forbidden("a name with a blank before it", err)
+	s, err := b.CreateStack(carol, Stack{Name: "test", ConnectionID: id.New(), Program: oneVM})
+	must(t, err)
+	s.Name = " prod"
+	_, err = b.UpdateStack(carol, s)
+	b.forbidden("renaming it so", err)
+}
+
+func TestSecretNumbersAreTakenOut(t *testing.T) {
+	t.Parallel()
+	r := newRedactor(Run{Passphrase: "passphrase", Config: map[string]ConfigValue{"pin": {Value: 12345678.0, Secret: true}}})
+	for _, text := range []string{"the PIN 12345678 is wrong", "1.2345678e+07"} {
+		if got := r.text(text); !strings.Contains(got, Mask) {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := r.value(12345678.0); got != Mask {
+		t.Errorf("%v", got)
 	}
 }

@@ -62,8 +62,9 @@ func DeploymentResumeWorkflow(ctx workflow.Context) error {
 // resume is the step of DeploymentResumeWorkflow.
 func (a activities) resume(ctx context.Context) error { return a.Resume(ctx) }
 
-// Resume starts the accepted and wakes the decided runs of every tenant. Call
-// it after the workers started; it may run at any time.
+// Resume starts the accepted runs of every tenant, wakes the decided ones, and
+// ends those that were cancelled while Temporal was away. Call it after the
+// workers started; it may run at any time.
 func (s *Service) Resume(ctx context.Context) error {
 	tenants, err := s.DB.Tenants(ctx)
 	if err != nil {
@@ -79,12 +80,16 @@ func (s *Service) Resume(ctx context.Context) error {
 func (s *Service) resumeTenant(ctx context.Context, tenant id.ID) error {
 	var accepted []Deployment
 	var decided []approval.Request
+	var cancelled []id.ID
 	err := s.DB.Tenant(ctx, tenant, func(ctx context.Context) (err error) {
 		if accepted, err = s.store.deployments(ctx, Filter{Status: Accepted, Limit: 200}); err != nil {
 			return err
 		}
 		waiting, err := s.store.deployments(ctx, Filter{Status: AwaitingApproval, Limit: 200})
 		for _, d := range waiting {
+			if d.run.cancelled {
+				cancelled = append(cancelled, d.ID)
+			}
 			r, err := s.Approvals.Of(ctx, Subject, d.ID)
 			if err != nil && !fault.Is(err, fault.NotFound) {
 				return err
@@ -96,15 +101,23 @@ func (s *Service) resumeTenant(ctx context.Context, tenant id.ID) error {
 		return err
 	})
 	for _, d := range accepted {
-		var requester actor.Actor
-		if err = errors.Join(err, json.Unmarshal(d.run.requester, &requester)); err == nil {
-			err = s.start(ctx, requester, d.ID)
-		}
+		err = errors.Join(err, s.startAccepted(ctx, d)) // one that cannot be started keeps no other from it
+	}
+	for _, d := range cancelled {
+		err = errors.Join(err, s.Workflows.CancelWorkflow(ctx, d.String(), ""))
 	}
 	for _, r := range decided {
 		s.wake(ctx, r)
 	}
 	return err
+}
+
+func (s *Service) startAccepted(ctx context.Context, d Deployment) error {
+	var requester actor.Actor
+	if err := json.Unmarshal(d.run.requester, &requester); err != nil {
+		return err
+	}
+	return s.start(ctx, requester, d.ID)
 }
 
 // resumeEvery is how long an accepted run waits at most once Temporal is back.

@@ -13,6 +13,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/approval"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 func wantStatus(t *testing.T, d Deployment, want Status) {
@@ -435,5 +436,87 @@ func TestRobustness15SecretsStayInside(t *testing.T) {
 	}
 	if !strings.Contains(*d.Error, Mask) {
 		t.Errorf("error %q", *d.Error)
+	}
+}
+
+// TestARunEndsWithoutItsCluster: a connection that is closed while a run waits
+// must not keep the run, and with it the stack, for ever.
+func TestARunEndsWithoutItsCluster(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.stack(oneVM)
+	d := b.deploy(s, Up)
+	got := b.run(d, func() {
+		b.approve(d)()
+		b.Environment = func(context.Context, id.ID, id.ID) (map[string]string, error) {
+			return nil, fault.New(fault.Conflict, "The connection home is closed: it shows another certificate.")
+		}
+	})
+	wantStatus(t, got, Failed)
+	if !strings.Contains(*got.Error, "another certificate") || b.engine.ups != 0 {
+		t.Errorf("error %q, %d ups", *got.Error, b.engine.ups)
+	}
+	must(t, b.DeleteStack(b.alice, s.ID))
+	s = b.stack(oneVM)
+	b.query(`update stack set last_deployment_id = id where id = '` + s.ID.String() + `' returning id::text`)
+	if _, err := b.State(b.alice, s.ID); err != nil {
+		t.Errorf("its state cannot be had: %v", err)
+	}
+}
+
+// TestARefreshDropsOnlyWhatWasShownAsGone has a machine vanish between the
+// approval of a refresh and the refresh.
+func TestARefreshDropsOnlyWhatWasShownAsGone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.stack(oneVM)
+	wantStatus(t, b.up(s), Succeeded)
+	web := Change{URN: urn("web"), Type: "proxmoxve:VmLegacy", Name: "web", Op: OpUpdate, Diffs: []Diff{{Path: "memory", Old: 1, New: 2}}}
+	gone := Change{URN: web.URN, Type: web.Type, Name: web.Name, Op: OpDelete}
+	refresh := func(before, after Change) Deployment {
+		b.engine.drift = []Change{before}
+		d := b.deploy(s, Refresh)
+		return b.run(d, func() {
+			b.engine.mu.Lock()
+			b.engine.drift = []Change{after}
+			b.engine.mu.Unlock()
+			b.approve(d)()
+		})
+	}
+	d := refresh(web, gone)
+	wantStatus(t, d, Failed)
+	if !strings.Contains(*d.Error, "no longer what was approved") || b.engine.drift == nil {
+		t.Errorf("error %q", *d.Error)
+	}
+	wantStatus(t, refresh(web, web), Succeeded)
+	wantStatus(t, refresh(gone, gone), Succeeded)
+	if b.engine.drift != nil {
+		t.Error("nothing was refreshed")
+	}
+}
+
+// TestRobustness08WorkerLossOfALargeVMID is TestRobustness08WorkerLoss with a
+// number that JSON and fmt write in another way.
+func TestRobustness08WorkerLossOfALargeVMID(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const vmid = 1_234_567
+	died := false
+	b.engine.before = func(_ context.Context, name string) error {
+		if died {
+			return nil
+		}
+		died = true
+		stack := b.query(`select id::text from stack`)[0]
+		err := b.engine.cutOff(thingOf{typ: "proxmoxve:VmLegacy", vmid: vmid, tags: []string{"nimbus", "nimbus-" + strings.ReplaceAll(stack, "-", "")}}, name)
+		b.engine.pending[0].Inputs["vmId"] = float64(vmid) // as the state has it
+		return err
+	}
+	s, err := b.CreateStack(b.alice, Stack{Name: "large", ConnectionID: id.New(), Program: strings.Replace(oneVM, "nodeName: pve1", "nodeName: pve1, vmId: '${number}'", 1),
+		Config: map[string]ConfigValue{"number": {Value: float64(vmid)}}})
+	must(t, err)
+	wantStatus(t, b.up(s), Succeeded)
+	if n := b.cluster.created[vmid]; n != 1 || !died {
+		t.Errorf("it was made %d times, died %v", n, died)
 	}
 }
