@@ -165,8 +165,8 @@ func changesOf(changes []pulumi.Change) []deployment.Change {
 		diffs := make([]deployment.Diff, len(c.Diffs))
 		for j, d := range c.Diffs {
 			diffs[j] = deployment.Diff{Path: d.Path, Old: d.Old, New: d.New, Secret: d.Secret, Replaces: d.ReplaceCause}
-			if d.Unknown {
-				diffs[j].New = "known after the change"
+			if d.Unknown && d.New == nil { // of a whole disk the rest is known
+				diffs[j].New = deployment.Unknown
 			}
 		}
 		all[i] = deployment.Change{URN: c.URN, Type: c.Type, Name: c.Name, Op: string(c.Op), Diffs: diffs}

@@ -156,6 +156,9 @@ func (j *job) foresee(ctx context.Context) (Plan, string, error) {
 		return Plan{}, "", err
 	}
 	p := j.planOf(res)
+	if err := p.countable(); err != nil {
+		return p, "", err
+	}
 	return p, res.Digest, j.guard(ctx, p)
 }
 

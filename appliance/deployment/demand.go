@@ -2,9 +2,11 @@ package deployment
 
 import (
 	"context"
+	"math"
 	"regexp"
-	"strings"
+	"strconv"
 
+	"nimbus/appliance/fault"
 	"nimbus/appliance/tenancy"
 )
 
@@ -18,7 +20,12 @@ const (
 	defaultDisk   = 8   // GiB
 )
 
-var demandedDisk = regexp.MustCompile(`^(disk|disks\[\d+\])(\.|$)`)
+// sizePath finds the sizes of disks: of machines, of containers and their mount
+// points, and of cloned machines.
+var sizePath = regexp.MustCompile(`^(disks\[\d+\]|disk|disk\.[a-z]+\d+|mountPoints\[\d+\])\.size(?:Gb)?$`)
+
+// diskPart finds the disks of a new guest, by anything that is said of them.
+var diskPart = regexp.MustCompile(`^(disks\[\d+\]|disk\.[a-z]+\d+|disk)(\.|$)`)
 
 // demand is what a plan adds to what there is. What it gives back counts only
 // when it is gone.
@@ -28,18 +35,19 @@ func (p Plan) demand() Demand {
 		if guestTypes[canonical(c.Type)].kind == "" {
 			continue
 		}
+		old, now := c.leaves()
 		switch c.Op {
 		case OpCreate:
 			d[tenancy.Guests]++
-			d[tenancy.VCPU] += value(c, "cpu.cores", defaultCores) * value(c, "cpu.sockets", 1)
-			d[tenancy.MemoryMiB] += value(c, "memory.dedicated", defaultMemory)
-			d[tenancy.DiskGiB] += disks(c)
+			d[tenancy.VCPU] += now.or("cpu.cores", defaultCores) * now.or("cpu.sockets", 1)
+			d[tenancy.MemoryMiB] += now.or("memory.dedicated", now.or("memory.size", defaultMemory))
+			d[tenancy.DiskGiB] += now.disks()
 		case OpUpdate, OpReplace:
-			d[tenancy.VCPU] += growth(c, "cpu.cores") * max(value(c, "cpu.sockets", 1), 1)
-			d[tenancy.MemoryMiB] += growth(c, "memory.dedicated")
-			for _, diff := range c.Diffs {
-				if demandedDisk.MatchString(diff.Path) && strings.HasSuffix(diff.Path, ".size") {
-					d[tenancy.DiskGiB] += growth(c, diff.Path)
+			d[tenancy.VCPU] += growth(old, now, 1, "cpu.cores", "cpu.sockets")
+			d[tenancy.MemoryMiB] += growth(old, now, 0, "memory.dedicated") + growth(old, now, 0, "memory.size")
+			for path := range now {
+				if sizePath.MatchString(path) {
+					d[tenancy.DiskGiB] += growth(old, now, 0, path)
 				}
 			}
 		}
@@ -47,46 +55,106 @@ func (p Plan) demand() Demand {
 	return d
 }
 
-// value is a number that a change sets.
-func value(c Change, path string, otherwise int64) int64 {
+// amounts are values by path, everything that lies in others written out.
+type amounts map[string]any
+
+// leaves are the values of a change before and after it.
+func (c Change) leaves() (old, now amounts) {
+	old, now = amounts{}, amounts{}
 	for _, d := range c.Diffs {
-		if n, ok := d.New.(float64); ok && d.Path == path {
-			return int64(n)
+		old.add(d.Path, d.Old)
+		now.add(d.Path, d.New)
+	}
+	return old, now
+}
+
+func (a amounts) add(path string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			a.add(path+"."+key, item)
 		}
+	case []any:
+		for i, item := range v {
+			a.add(path+"["+itoa(i)+"]", item)
+		}
+	case nil:
+	default:
+		a[path] = v
+	}
+}
+
+// or is the number at a path. A size of a mount point has its unit: "8G".
+func (a amounts) or(path string, otherwise int64) int64 {
+	switch v := a[path].(type) {
+	case float64:
+		return int64(v)
+	case string:
+		return gibibytes(v, otherwise)
 	}
 	return otherwise
 }
 
-// growth is by how much a change raises a number.
-func growth(c Change, path string) int64 {
-	for _, d := range c.Diffs {
-		if n, ok := d.New.(float64); ok && d.Path == path {
-			old, _ := d.Old.(float64)
-			return max(int64(n-old), 0)
+var sized = regexp.MustCompile(`^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$`)
+
+func gibibytes(text string, otherwise int64) int64 {
+	match := sized.FindStringSubmatch(text)
+	if match == nil {
+		return otherwise
+	}
+	n, _ := strconv.ParseFloat(match[1], 64) // it has digits only
+	return int64(math.Ceil(n * map[string]float64{"": 1, "K": 1. / (1 << 20), "M": 1. / (1 << 10), "G": 1, "T": 1 << 10}[match[2]]))
+}
+
+// growth is by how much a change raises a number, or the product of some. What
+// stays is not in the plan and counts as one; what was not there is otherwise.
+func growth(old, now amounts, otherwise int64, paths ...string) int64 {
+	before, after := int64(1), int64(1)
+	for _, path := range paths {
+		if _, changes := now[path]; changes {
+			before, after = before*old.or(path, otherwise), after*now.or(path, otherwise)
 		}
 	}
-	return 0
+	return max(after-before, 0)
 }
 
 // disks adds up the disks of a new guest.
-func disks(c Change) (sum int64) {
+func (a amounts) disks() (sum int64) {
 	sizes := map[string]int64{}
-	for _, d := range c.Diffs {
-		match := demandedDisk.FindStringSubmatch(d.Path)
-		if match == nil {
-			continue
+	for path := range a {
+		if match := diskPart.FindStringSubmatch(path); match != nil {
+			sizes[match[1]] = max(sizes[match[1]], defaultDisk)
 		}
-		if _, seen := sizes[match[1]]; !seen {
-			sizes[match[1]] = defaultDisk
-		}
-		if n, ok := d.New.(float64); ok && d.Path == match[1]+".size" {
-			sizes[match[1]] = int64(n)
+	}
+	for path := range a {
+		if match := sizePath.FindStringSubmatch(path); match != nil {
+			sizes[match[1]] = a.or(path, defaultDisk)
 		}
 	}
 	for _, size := range sizes {
 		sum += size
 	}
 	return sum
+}
+
+// uncounted finds a size that quotas cannot count: nobody may read it, or it is
+// not known before the run. Left alone it would count as the default.
+var uncounted = regexp.MustCompile(`^(cpu(\.(cores|sockets))?|memory(\.(dedicated|size))?|disk(s?(\[\d+\])?|\.[a-z]+\d+)?(\.size(Gb)?)?|mountPoints(\[\d+\](\.size)?)?)$`)
+
+// countable refuses a plan whose sizes cannot be counted.
+func (p Plan) countable() error {
+	for _, c := range p.Changes {
+		if guestTypes[canonical(c.Type)].kind == "" {
+			continue
+		}
+		for _, d := range c.Diffs {
+			if uncounted.MatchString(d.Path) && (d.New == Mask || d.New == Unknown) {
+				return fault.New(fault.Invalid, "The size %s of %q is secret or not known before the run, so it cannot be held against the quota. "+
+					"Write it as a plain number, or as a configuration value that is not secret.", d.Path, c.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // within makes sure, in the transaction that begins the execution of a plan,

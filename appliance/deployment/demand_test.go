@@ -4,6 +4,7 @@ import (
 	"maps"
 	"testing"
 
+	"nimbus/appliance/fault"
 	"nimbus/appliance/tenancy"
 )
 
@@ -29,10 +30,36 @@ func TestDemandOfAPlan(t *testing.T) {
 			Demand{tenancy.Guests: 2, tenancy.VCPU: 2, tenancy.MemoryMiB: 1024, tenancy.DiskGiB: 12}},
 		"growing": {[]Change{{Type: vm, Op: OpUpdate, Diffs: []Diff{{Path: "memory.dedicated", Old: 1024.0, New: 4096.0}, {Path: "cpu.cores", Old: 4.0, New: 2.0}, {Path: "disks[0].size", Old: 8.0, New: 10.0}}}},
 			Demand{tenancy.VCPU: 0, tenancy.MemoryMiB: 3072, tenancy.DiskGiB: 2}},
+		"a disk more": {[]Change{{Type: vm, Op: OpUpdate, Diffs: []Diff{{Path: "disks[1]", New: map[string]any{"interface": "scsi1", "size": 500.0}}}}},
+			Demand{tenancy.VCPU: 0, tenancy.MemoryMiB: 0, tenancy.DiskGiB: 500}},
+		"more sockets": {[]Change{{Type: vm, Op: OpUpdate, Diffs: []Diff{{Path: "cpu.cores", Old: 4.0, New: 8.0}, {Path: "cpu.sockets", Old: 1.0, New: 2.0}}}},
+			Demand{tenancy.VCPU: 12, tenancy.MemoryMiB: 0}},
+		"a mount point": {[]Change{{Type: container, Op: OpCreate, Diffs: set("disk.size", 4.0, "mountPoints[0].size", "100G", "mountPoints[0].path", "/srv", "mountPoints[1].size", "512M")}},
+			Demand{tenancy.Guests: 1, tenancy.VCPU: 1, tenancy.MemoryMiB: 512, tenancy.DiskGiB: 105}},
+		"a clone": {[]Change{{Type: "proxmoxve:cloned/vm:Vm", Op: OpCreate, Diffs: set("memory.size", 8192.0, "disk.scsi0.sizeGb", 64.0, "disk.scsi1.file", "x")}},
+			Demand{tenancy.Guests: 1, tenancy.VCPU: 1, tenancy.MemoryMiB: 8192, tenancy.DiskGiB: 72}},
+		"text":                {[]Change{{Type: vm, Op: OpCreate, Diffs: set("cpu.cores", "16")}}, Demand{tenancy.Guests: 1, tenancy.VCPU: 16, tenancy.MemoryMiB: 512, tenancy.DiskGiB: 0}},
 		"going, and no guest": {[]Change{{Type: vm, Op: OpDelete}, {Type: "proxmoxve:Pool", Op: OpCreate}}, Demand{}},
 	} {
 		if got := (Plan{Changes: c.changes}).demand(); !maps.Equal(got, c.want) {
 			t.Errorf("%s: %v instead of %v", name, got, c.want)
+		}
+	}
+}
+
+// TestWhatCannotBeCountedIsRefused: a size that is hidden must not pass as the default.
+func TestWhatCannotBeCountedIsRefused(t *testing.T) {
+	t.Parallel()
+	for path, counted := range map[string]bool{
+		"cpu.cores": true, "cpu": true, "memory.dedicated": true, "memory.size": true, "disks[3]": true, "disks[3].size": true, "disk.size": true,
+		"disk.scsi0": true, "disk.scsi0.sizeGb": true, "mountPoints[0].size": true,
+		"disks[3].serial": false, "initialization.userAccount.password": false, "cpu.type": false, "description": false,
+	} {
+		for _, hidden := range []any{Mask, Unknown} {
+			p := Plan{Changes: []Change{{Type: "proxmoxve:VmLegacy", Name: "web", Op: OpCreate, Diffs: []Diff{{Path: path, New: hidden}}}}}
+			if err := p.countable(); fault.Is(err, fault.Invalid) != counted {
+				t.Errorf("%s %v: %v", path, hidden, err)
+			}
 		}
 	}
 }

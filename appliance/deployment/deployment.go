@@ -37,6 +37,9 @@ const (
 // Mask stands for a secret in every answer. Sent back, it keeps the secret.
 const Mask = "••••••"
 
+// Unknown stands in a plan for a value that is not known before the run.
+const Unknown = "known after the change"
+
 // Subject is the kind under which deployments ask for approval.
 const Subject = "deployment"
 
