@@ -335,7 +335,7 @@ func (j *job) apply(ctx context.Context, digest string) (Result, error) {
 // tasks keeps the cluster's tasks with the person who caused them: the cluster
 // itself only knows our token.
 func (j *job) tasks(ctx context.Context) {
-	tasks, err := j.Guests.NoteTasks(context.WithoutCancel(ctx), j.tenant, j.stack.ConnectionID, j.d.ID, j.d.CreatedAt)
+	tasks, err := j.Guests.NoteTasks(context.WithoutCancel(ctx), j.tenant, j.stack.ConnectionID, j.stack.ID, j.d.ID, j.d.CreatedAt)
 	if err != nil {
 		j.Logger.Warn("the tasks of a deployment could not be listed", "deployment", j.d.ID, "error", err)
 	}

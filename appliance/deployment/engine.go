@@ -140,7 +140,7 @@ type Guests interface {
 	HalfMade(ctx context.Context, tenant, connection, stack id.ID, number int) (provider.Guest, bool, error)
 	// NoteTasks lists the tasks that our token started since a time and keeps
 	// them with the context's actor as the deployment's.
-	NoteTasks(ctx context.Context, tenant, connection, deployment id.ID, since time.Time) ([]provider.TaskStatus, error)
+	NoteTasks(ctx context.Context, tenant, connection, stack, deployment id.ID, since time.Time) ([]provider.TaskStatus, error)
 	// Refresh has the inventory of a connection collected soon.
 	Refresh(ctx context.Context, tenant, connection id.ID)
 }

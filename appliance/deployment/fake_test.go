@@ -73,7 +73,7 @@ func (c *cluster) HalfMade(context.Context, id.ID, id.ID, id.ID, int) (provider.
 	return provider.Guest{}, false, nil
 }
 
-func (c *cluster) NoteTasks(context.Context, id.ID, id.ID, id.ID, time.Time) ([]provider.TaskStatus, error) {
+func (c *cluster) NoteTasks(context.Context, id.ID, id.ID, id.ID, id.ID, time.Time) ([]provider.TaskStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.tasks), nil

@@ -153,7 +153,7 @@ func (j *job) settle(ctx context.Context, vmid int) error {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	for {
-		tasks, err := j.Guests.NoteTasks(ctx, j.tenant, j.stack.ConnectionID, j.d.ID, j.d.CreatedAt)
+		tasks, err := j.Guests.NoteTasks(ctx, j.tenant, j.stack.ConnectionID, j.stack.ID, j.d.ID, j.d.CreatedAt)
 		if err != nil {
 			return err
 		}

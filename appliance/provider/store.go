@@ -143,6 +143,20 @@ func (store) reservedAt(ctx context.Context, connection, stack id.ID, number int
 	return at, err
 }
 
+// numbersOfOthers are the numbers that other stacks than the given one reserved.
+func (store) numbersOfOthers(ctx context.Context, connection, stack id.ID) ([]string, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select vmid::text from vmid_reservation where connection_id = $1 and stack_id <> $2`, connection, stack)
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// switched are the numbers of guests whose power action was called and not
+// answered yet: its task is on the cluster, perhaps, and not in our list.
+func (store) switched(ctx context.Context, connection id.ID) ([]string, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select split_part(guest_key, '/', 2) from provider_task
+		where connection_id = $1 and status = 'running' and called_at is not null and upid is null`, connection)
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 const taskColumns = `id, coalesce(upid, ''), connection_id, node, type, item_id, deployment_id, status, exit_status,
 	started_at, coalesce(ended_at, '0001-01-01Z'), actor_name, guest_kind, guest_key, action, actor_kind, actor_id, called_at, log_lines`
 
@@ -182,13 +196,17 @@ func (store) addTask(ctx context.Context, j job) error {
 	return err
 }
 
-// noteTask adds a task that somebody else started, or says how it stands now.
-// It tells whose it is and whether it was new.
+// noteTask adds a task that somebody else started, or says how it stands now; of
+// one that a person started RunTask says so. It tells whose it is and whether it
+// was new.
 func (store) noteTask(ctx context.Context, connection, deployment id.ID, a actor.Actor, t TaskStatus) (n noted, err error) {
 	err = db.Tx(ctx).QueryRow(ctx, `insert into provider_task as p (id, connection_id, deployment_id, upid, node, type, guest_kind, guest_key, action,
 		status, exit_status, actor_kind, actor_id, actor_name, called_at, started_at, ended_at)
 		values ($1, $2, $3, $4, $5, $6, '', $7, 'deployment', $8, $9, $10, $11, $12, $13, $13, $14)
-		on conflict (tenant_id, connection_id, upid) do update set status = $8, exit_status = $9, ended_at = $14
+		on conflict (tenant_id, connection_id, upid) do update set
+			status = case when p.deployment_id is null then p.status else $8 end,
+			exit_status = case when p.deployment_id is null then p.exit_status else $9 end,
+			ended_at = case when p.deployment_id is null then p.ended_at else $14 end
 		returning id, coalesce(deployment_id = $3, false), id = $1`,
 		id.New(), connection, deployment, t.Ref, t.Node, t.Type, t.Subject, t.state(), t.Exit,
 		string(a.Kind), a.ID, a.Name, t.Started, t.ended()).Scan(&n.task, &n.own, &n.fresh)

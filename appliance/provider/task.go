@@ -202,10 +202,12 @@ func (s *Service) loadTask(ctx context.Context, tenant, task id.ID) (j job, err 
 
 // NoteTasks asks the cluster which tasks our token has started since a time
 // and keeps those that are not known yet as the deployment's, on behalf of the
-// context's actor. It returns how the deployment's stand. Doing it again is
+// context's actor. It returns how the deployment's stand. Tasks about a guest of
+// another stack are that stack's, and one about a guest that a person is
+// switching at this moment may be the person's. Doing it again is
 // harmless. The cluster's clock may be two minutes behind ours. Faults:
 // NotFound, Conflict, Unavailable.
-func (s *Service) NoteTasks(ctx context.Context, tenant, connection, deployment id.ID, since time.Time) ([]TaskStatus, error) {
+func (s *Service) NoteTasks(ctx context.Context, tenant, connection, stack, deployment id.ID, since time.Time) ([]TaskStatus, error) {
 	a, err := actor.Require(ctx)
 	if err != nil {
 		return nil, err
@@ -220,7 +222,14 @@ func (s *Service) NoteTasks(ctx context.Context, tenant, connection, deployment 
 	}
 	var own []TaskStatus
 	err = s.cfg.DB.Tenant(ctx, tenant, func(ctx context.Context) error {
+		foreign, err := s.foreign(ctx, connection, stack)
+		if err != nil {
+			return err
+		}
 		for _, t := range tasks {
+			if foreign(t) {
+				continue
+			}
 			n, err := s.store.noteTask(ctx, connection, deployment, a, t)
 			if err != nil {
 				return err
@@ -238,6 +247,22 @@ func (s *Service) NoteTasks(ctx context.Context, tenant, connection, deployment 
 		return nil
 	})
 	return own, err
+}
+
+// foreign tells of tasks that cannot be the stack's, or may not be.
+func (s *Service) foreign(ctx context.Context, connection, stack id.ID) (func(TaskStatus) bool, error) {
+	switched, err := s.store.switched(ctx, connection)
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	err = s.cfg.DB.Core(ctx, func(ctx context.Context) (err error) {
+		others, err = s.store.numbersOfOthers(ctx, connection, stack)
+		return err
+	})
+	return func(t TaskStatus) bool {
+		return t.Subject != "" && (slices.Contains(others, t.Subject) || slices.Contains(switched, t.Subject))
+	}, err
 }
 
 func (s *Service) recordNoted(ctx context.Context, tenant, deployment, task id.ID, t TaskStatus) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,7 +217,7 @@ func TestNoteTasksBelongsThemToADeployment(t *testing.T) {
 	}))
 	deployment := id.New()
 	for range 2 {
-		tasks, err := b.NoteTasks(b.ann, b.tenant, connection, deployment, began)
+		tasks, err := b.NoteTasks(b.ann, b.tenant, connection, id.New(), deployment, began)
 		must(t, err)
 		if len(tasks) != 1 || tasks[0].Ref != done.UPID || !tasks[0].OK {
 			t.Errorf("noted: %+v", tasks)
@@ -229,6 +230,59 @@ func TestNoteTasksBelongsThemToADeployment(t *testing.T) {
 	}
 	if n := len(b.trail("provider.task.noted")); n != 1 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// TestNoteTasksLeavesWhatIsOthers: what the token does for another stack, and for
+// somebody who switches a machine, is not the deployment's.
+func TestNoteTasksLeavesWhatIsOthers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, mine, other := b.connect(), id.New(), id.New()
+	began := time.Now()
+	note := func(stack id.ID) (subjects []string) {
+		t.Helper()
+		tasks, err := b.NoteTasks(b.ann, b.tenant, c.ID, stack, stack, began)
+		must(t, err)
+		for _, found := range tasks {
+			subjects = append(subjects, found.Type+" "+found.Subject)
+		}
+		return subjects
+	}
+	_, err := b.Reserve(t.Context(), b.tenant, c.ID, mine, 100)
+	must(t, err)
+	_, err = b.Reserve(t.Context(), b.tenant, c.ID, other, 101)
+	must(t, err)
+	b.createVM(100)
+	b.createVM(101)
+	if got := note(mine); !slices.Equal(got, []string{"qmcreate 100"}) {
+		t.Errorf("of one: %q", got)
+	}
+	if got := note(other); !slices.Equal(got, []string{"qmcreate 101"}) {
+		t.Errorf("of the other: %q", got)
+	}
+	b.collect(c)
+	machine := b.items(cmdb.Filter{Kind: cmdb.VM})[0]
+	task := b.power(machine, provider.PowerStart)
+	state := func(sql string) {
+		t.Helper()
+		must(t, b.db.Tenant(b.ann, b.tenant, func(ctx context.Context) error {
+			_, err := db.Tx(ctx).Exec(ctx, sql, task.ID)
+			return err
+		}))
+	}
+	done := b.run(task)
+	state(`update provider_task set upid = null, status = 'running', ended_at = null where id = $1`) // its answer is on the way
+	if got := note(mine); slices.Contains(got, "qmstart 100") {
+		t.Errorf("somebody's switching: %q", got)
+	}
+	must(t, b.db.Tenant(b.ann, b.tenant, func(ctx context.Context) error {
+		_, err := db.Tx(ctx).Exec(ctx, `update provider_task set upid = $2 where id = $1`, task.ID, done.UPID)
+		return err
+	}))
+	note(mine)
+	if now, err := b.Task(b.ann, task.ID); err != nil || now.Status != provider.TaskRunning {
+		t.Errorf("somebody else says how it ended: %+v, %v", now, err)
 	}
 }
 
