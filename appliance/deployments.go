@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 
 	sdk "go.temporal.io/sdk/client"
@@ -48,7 +47,7 @@ func (a *Appliance) newDeployments(c *Core, providers *provider.Service, client 
 }
 
 // environment is how the engine's provider reaches a cluster. What it trusts
-// is the one certificate that was accepted, in a file of the connection.
+// is the one certificate that was accepted, in a folder of the connection.
 func (a *Appliance) environment(ctx context.Context, providers *provider.Service, tenant, connection id.ID) (map[string]string, error) {
 	endpoint, err := providers.Endpoint(ctx, tenant, connection)
 	if err != nil {
@@ -62,11 +61,17 @@ func (a *Appliance) environment(ctx context.Context, providers *provider.Service
 	if err != nil || authority == "" {
 		return env, err
 	}
-	dir := filepath.Join(a.cfg.DataDir, "pulumi", "trust")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, connection.String()+".pem")
+	return trustOnly(env, a.trustDir(connection), authority)
+}
+
+func (a *Appliance) trustDir(connection id.ID) string {
+	return filepath.Join(a.cfg.DataDir, "pulumi", "trust", connection.String())
+}
+
+// trustOnly adds to the provider's settings that it trusts one certificate. Every
+// file of its folder counts, so no other connection's may lie there.
+func trustOnly(env map[string]string, dir, authority string) (map[string]string, error) {
+	path := filepath.Join(dir, "accepted.pem")
 	env["SSL_CERT_FILE"], env["SSL_CERT_DIR"] = path, dir
 	return env, durable.Write(path, []byte(authority))
 }
