@@ -10,8 +10,8 @@ import (
 
 var projectName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-// RemoveProject removes the state, its backups and history, and the working
-// files of every stack of a project. One that has none is not an error. Nothing
+// RemoveProject removes the state, its backups and history, the plans, the
+// journals, and the working files of every stack of a project. One that has none is not an error. Nothing
 // may be running on its stacks.
 func (e *Engine) RemoveProject(project string) error {
 	if !projectName.MatchString(project) {
@@ -21,5 +21,8 @@ func (e *Engine) RemoveProject(project string) error {
 	for _, kind := range []string{"stacks", "backups", "history", filepath.Join("locks", "organization")} {
 		errs = append(errs, os.RemoveAll(filepath.Join(e.stateRoot(), kind, project)))
 	}
-	return errors.Join(append(errs, os.RemoveAll(filepath.Join(e.dir, "work", project)))...)
+	for _, kind := range []string{"work", "plans", "runs"} {
+		errs = append(errs, os.RemoveAll(filepath.Join(e.dir, kind, project)))
+	}
+	return errors.Join(errs...)
 }

@@ -13,7 +13,9 @@ func TestRemoveProjectTakesOneProjectOnly(t *testing.T) {
 		for _, kind := range []string{"stacks", "backups", "history", filepath.Join("locks", "organization")} {
 			all = append(all, filepath.Join(e.stateRoot(), kind, project))
 		}
-		return append(all, filepath.Join(e.dir, "work", project))
+		run := &Run{Project: project, Stack: "stack"}
+		o := &operation{Engine: e, run: run}
+		return append(all, filepath.Dir(e.workDir(run)), filepath.Dir(filepath.Dir(o.planPath("x"))), filepath.Dir(e.journalPath(run)))
 	}
 	for _, dir := range append(place("tenant-a"), place("tenant-ab")...) {
 		if err := os.MkdirAll(filepath.Join(dir, "stack"), 0o700); err != nil {
