@@ -60,7 +60,8 @@ type Event struct {
 type collector struct {
 	notify func(Event)
 	seq    int
-	lines  int // of the event log, as far as they could be read
+	lines  int  // of the event log, as far as they could be read
+	ended  bool // its last event was among them
 
 	steps   map[string]*Change // by URN
 	reading map[string]bool    // URNs being refreshed
@@ -99,17 +100,22 @@ func (c *collector) line(data []byte) {
 	case in.ErrorEvent != nil:
 		c.diagnostic(at, &apitype.DiagnosticEvent{Severity: SeverityError, Message: in.ErrorEvent.Error})
 	case in.SummaryEvent != nil:
+		c.ended = true
 		c.emit(Event{Time: at, Kind: KindSummary, Planning: in.SummaryEvent.IsPreview, Counts: c.counts()})
 	}
 }
 
-// heard is an error when a run that ended well told nothing, not even that it began:
-// an empty plan would then look as if there were nothing to do.
+// heard is an error when a run that ended well told nothing, not even that it began,
+// or was not heard to its end: a plan that lacks changes would then look as if there
+// were less to do, or nothing.
 func (c *collector) heard(name string) error {
-	if c.lines > 0 {
-		return nil
+	switch {
+	case c.lines == 0:
+		return &Error{Op: name, Kind: ErrEngineFailed, Message: "nothing was heard of what it did; see that /proc is mounted"}
+	case !c.ended:
+		return &Error{Op: name, Kind: ErrEngineFailed, Message: "not all that it did was heard, as on a machine that stands still; try again"}
 	}
-	return &Error{Op: name, Kind: ErrEngineFailed, Message: "nothing was heard of what it did; see that /proc is mounted"}
+	return nil
 }
 
 func (c *collector) emit(e Event) {
