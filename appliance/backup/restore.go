@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -190,15 +191,44 @@ func readSummary(ctx context.Context, store objectstore.Store, key string, with 
 		return sum, err
 	}
 	defer r.Close()
-	plain, err := age.Decrypt(r, with)
+	in := &unbroken{r: r}
+	plain, err := age.Decrypt(in, with)
 	if err != nil {
-		return sum, wrongKey(err)
+		return sum, in.judge(ctx, wrongKey(err))
 	}
 	raw, err := io.ReadAll(io.LimitReader(plain, maxHeader))
 	if err != nil {
-		return sum, translate(err)
+		return sum, in.judge(ctx, translate(err))
 	}
 	return sum, decode(raw, &sum)
+}
+
+// unbroken remembers why what it reads broke off: a connection that breaks is no
+// damage of what is read, and another attempt may do.
+type unbroken struct {
+	r  io.Reader
+	mu sync.Mutex // some read in a goroutine of their own
+	at error
+}
+
+func (u *unbroken) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		u.mu.Lock()
+		u.at = err
+		u.mu.Unlock()
+	}
+	return n, err
+}
+
+// judge is err, or what broke off before it.
+func (u *unbroken) judge(ctx context.Context, err error) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err == nil || u.at == nil || ctx.Err() != nil {
+		return err
+	}
+	return fault.Wrap(fault.Unavailable, u.at, "The place of the backup broke off while it was read. Nothing was touched. Check the place and the network, and try again.")
 }
 
 // Request says what to restore.
@@ -327,9 +357,10 @@ func take(ctx context.Context, in io.Reader, f Found, key age.Identity, reader R
 			report("unpacking the backup", 1+int(min(n, f.Unpacked)*69/f.Unpacked))
 		}
 	}}
-	m, err := u.unpack(ctx, io.TeeReader(in, digest), key, dir)
+	whole := &unbroken{r: in}
+	m, err := u.unpack(ctx, io.TeeReader(whole, digest), key, dir)
 	if err != nil {
-		return Manifest{}, err
+		return Manifest{}, whole.judge(ctx, err)
 	}
 	if f.summary.Sum != "" && (m.ID != f.ID || hex.EncodeToString(digest.Sum(nil)) != f.summary.Sum) {
 		return Manifest{}, errDamaged("it is not the file that its summary describes")
@@ -378,9 +409,10 @@ func fetchSegment(ctx context.Context, store objectstore.Store, key string, with
 		return err
 	}
 	defer in.Close()
-	plain, err := age.Decrypt(boundReader{ctx, in}, with)
+	whole := &unbroken{r: in}
+	plain, err := age.Decrypt(boundReader{ctx, whole}, with)
 	if err != nil {
-		return wrongKey(err)
+		return whole.judge(ctx, wrongKey(err))
 	}
 	packed, err := zstd.NewReader(plain, zstd.WithDecoderMaxWindow(64<<20), zstd.WithDecoderConcurrency(1))
 	if err != nil {
@@ -395,5 +427,5 @@ func fetchSegment(ctx context.Context, store objectstore.Store, key string, with
 	if err = errors.Join(err, f.Close()); err == nil && n > maxSegment {
 		err = errDamaged(path.Base(key) + " is no segment of a log")
 	}
-	return translate(err)
+	return whole.judge(ctx, translate(err))
 }

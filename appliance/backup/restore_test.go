@@ -1,8 +1,10 @@
 package backup
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,7 @@ import (
 
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
+	"nimbus/appliance/objectstore"
 )
 
 // TestRestoredFromIsInTheCatalogue: what the appliance came back from is known again,
@@ -211,4 +214,59 @@ func TestSingleFileIsRestored(t *testing.T) {
 	}
 	_, err = r.Prepare(b.ctx(), Request{File: file, Key: b.kit}, quiet)
 	must(t, err)
+}
+
+// breaking is a store whose connection breaks after some bytes of each object.
+type breaking struct {
+	objectstore.Store
+	after int64
+}
+
+var errBroken = errors.New("connection reset by peer")
+
+type broken struct{ io.Reader }
+
+func (broken) Read([]byte) (int, error) { return 0, errBroken }
+
+func (b breaking) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	r, err := b.Store.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(r, b.after), broken{}), r}, nil
+}
+
+// TestABrokenConnectionIsNoDamage: a place that breaks off, wherever it does, is tried
+// again and says nothing against the backup.
+func TestABrokenConnectionIsNoDamage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.configure()
+	made, err := b.Run(b.ctx(), Manual, false, quiet)
+	must(t, err)
+	b.segment("000000010000000000000005")
+	must(t, b.ship(b.ctx(), set))
+	store, err := set.Target.Open()
+	must(t, err)
+	sum, err := readSummary(b.ctx(), store, nameOf(made)+summarySuffix, b.kit)
+	must(t, err)
+	f := Found{ID: sum.ID, Bytes: sum.Bytes, key: nameOf(made) + archiveSuffix, summary: sum}
+	for _, after := range []int64{0, 10, 200, 400} {
+		away := breaking{store, after}
+		if _, err := readSummary(b.ctx(), away, nameOf(made)+summarySuffix, b.kit); !fault.Is(err, fault.Unavailable) || !errors.Is(err, errBroken) {
+			t.Errorf("a summary after %d bytes: %v", after, err)
+		}
+		if _, err := fetch(b.ctx(), away, f, b.kit, thisReader, t.TempDir(), quiet); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("an archive after %d bytes: %v", after, err)
+		}
+		if err := fetchSegment(b.ctx(), away, "wal/000000010000000000000005.age", b.kit, filepath.Join(t.TempDir(), "s")); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("a segment after %d bytes: %v", after, err)
+		}
+	}
+	if _, err := b.restorer().Prepare(b.ctx(), Request{Store: breaking{store, 400}, Key: b.kit}, quiet); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a restore: %v", err)
+	}
 }
