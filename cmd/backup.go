@@ -159,15 +159,21 @@ func printBackups(c *cobra.Command, all []backup.Backup, output, none string) er
 	fmt.Fprintln(t, "ID\tMADE\tKIND\tSTATE\tSIZE\tVERIFIED\tTARGET")
 	for _, b := range all {
 		verified := "no"
-		if b.VerifiedAt != nil {
+		switch {
+		case b.VerifyError != "":
+			verified = "failed"
+		case b.VerifiedAt != nil:
 			verified = b.VerifiedAt.Local().Format(time.DateTime)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", b.ID, b.StartedAt.Local().Format(time.DateTime), b.Kind, b.State, float64(b.Bytes)/1e6, verified, b.Target)
 	}
 	err := t.Flush()
 	for _, b := range all {
-		if b.Error != "" {
+		switch {
+		case b.Error != "":
 			fmt.Fprintf(c.OutOrStdout(), "\n%s failed: %s\n", b.ID, b.Error)
+		case b.VerifyError != "":
+			fmt.Fprintf(c.OutOrStdout(), "\n%s could not be verified: %s\n", b.ID, b.VerifyError)
 		}
 	}
 	return err

@@ -101,6 +101,13 @@ type Report func(stage string, percent int)
 // open tells that something still works on it.
 func (b Backup) open() bool { return b.State == Running || b.State == Verifying }
 
+// Proven tells that it was restored, and found whole the last time that somebody tried.
+func (b Backup) Proven() bool { return b.VerifiedAt != nil && b.VerifyError == "" }
+
+// ahead tells that it was begun by a clock that ran ahead: it says nothing of how old
+// the newest backup is.
+func (b Backup) ahead(now time.Time) bool { return b.StartedAt.After(now.Add(time.Minute)) }
+
 // Base says which part of the log of which cluster makes the databases whole.
 type Base struct {
 	Timeline string `json:"timeline"`

@@ -146,7 +146,7 @@ func (s *Service) late(ctx context.Context, set Settings) (string, error) {
 	newest := s.shipping.since
 	s.mu.Unlock()
 	for _, b := range all {
-		if b.State == Done {
+		if b.State == Done && !b.ahead(time.Now()) {
 			newest = b.StartedAt
 			break
 		}

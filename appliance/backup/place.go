@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -90,10 +91,7 @@ func (s stage) ready(r restored) error {
 	if err := syncAll(s.dir); err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.mark(), raw, 0o600); err != nil {
-		return err
-	}
-	return syncAll(s.dir)
+	return durable.Write(s.mark(), raw) // which is whole, or not there
 }
 
 // replaced tells whether a restore replaces what is under a name: all that an

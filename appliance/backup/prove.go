@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/sys/unix"
 
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
@@ -49,6 +50,9 @@ func (s *Service) trial(ctx context.Context, b Backup, key age.Identity, report 
 	if err != nil {
 		return Proof{}, err
 	}
+	if err := set.reaches(b); err != nil {
+		return Proof{}, err
+	}
 	store, err := set.Target.Open()
 	if err != nil {
 		return Proof{}, err
@@ -62,6 +66,11 @@ func (s *Service) trial(ctx context.Context, b Backup, key age.Identity, report 
 	if err != nil {
 		return Proof{}, err
 	}
+	lock, err := s.lockTrial(ctx, report)
+	if err != nil {
+		return Proof{}, err
+	}
+	defer lock.Close()
 	dir, err := scratch(s.DataDir)
 	if err != nil {
 		return Proof{}, err
@@ -75,6 +84,53 @@ func (s *Service) trial(ctx context.Context, b Backup, key age.Identity, report 
 	report("starting the restored databases and checking the audit trail", 75)
 	return s.Prove(ctx, Trial{Dir: dir, Manifest: m, Scratch: true})
 }
+
+// reaches refuses a backup that lies where the settings do not point any more.
+func (s Settings) reaches(b Backup) error {
+	if s.Target.String() == b.Target {
+		return nil
+	}
+	return fault.New(fault.Conflict, "This backup lies in another place (%s) than the settings name. Name that place again to check it.", b.Target)
+}
+
+// verifiable refuses to check what cannot be checked now.
+func (s *Service) verifiable(ctx context.Context, b Backup) error {
+	if b.State != Done {
+		return fault.New(fault.Conflict, "Only a backup that is done can be verified.")
+	}
+	set, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	return set.reaches(b)
+}
+
+// lockTrial is held while a backup is restored into a scratch directory: each wants as
+// much disk as the data, and removes what one that was killed left. Who comes second,
+// here or on the console, waits. The kernel frees the lock however its process ends.
+func (s *Service) lockTrial(ctx context.Context, report Report) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(s.DataDir, "verify.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return lock, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(err, lock.Close())
+		}
+		report("waiting until another backup is checked", 0)
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), lock.Close())
+		case <-time.After(trialPause):
+		}
+	}
+}
+
+const trialPause = 500 * time.Millisecond
 
 // scratch makes a folder that Postgres's account can pass, below the data
 // directory: there it is as safe as the data itself. What a trial that was
@@ -108,8 +164,8 @@ func (s *Service) VerifyNow(ctx context.Context, backup id.ID, report Report) (B
 	}
 	for _, b := range all {
 		if b.ID == backup || backup.IsZero() && b.State == Done {
-			if b.State != Done {
-				return b, Proof{}, fault.New(fault.Conflict, "Only a backup that is done can be verified.")
+			if err := s.verifiable(ctx, b); err != nil {
+				return b, Proof{}, err
 			}
 			proof, err := s.prove(ctx, b.ID, nil, report)
 			return b, proof, err

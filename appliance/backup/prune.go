@@ -72,8 +72,8 @@ func (s *Service) give(ctx context.Context, b Backup) error {
 	return err
 }
 
-// Remove deletes a backup, or stops one that is being made or verified.
-// Faults: NotFound, and Conflict for the newest one that is done.
+// Remove deletes a backup, the newest too, or stops one that is being made or
+// verified. Faults: NotFound, Gone, and Conflict for one that a console makes.
 func (s *Service) Remove(ctx context.Context, backup id.ID) error {
 	if err := s.Check(ctx, Delete); err != nil {
 		return err
@@ -134,6 +134,10 @@ func (s *Service) adopt(ctx context.Context, store objectstore.Store, set Settin
 		}
 		if err != nil {
 			return err
+		}
+		if sum.ID != backup {
+			s.Logger.Warn("a summary in the target has the name of another backup, and is passed over", "name", o.Key)
+			continue
 		}
 		if err := s.adopted(ctx, sum, set); err != nil {
 			return err

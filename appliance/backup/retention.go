@@ -12,7 +12,7 @@ import (
 // superfluous are the backups that a policy does not keep: of each of the last
 // days, weeks and months in which there was one, the newest stays. What somebody
 // asked for stays as many days as daily ones do, whatever else there is of its
-// day. The newest of all, the newest that was verified, and what is not done
+// day. The newest of all, the newest that is proven, and what is not done
 // always stay.
 func superfluous(all []Backup, k Keep, zone *time.Location) []Backup {
 	var made []Backup
@@ -27,7 +27,7 @@ func superfluous(all []Backup, k Keep, zone *time.Location) []Backup {
 		if i == 0 {
 			stays[b.ID] = true
 		}
-		if b.VerifiedAt != nil {
+		if b.Proven() {
 			stays[b.ID] = true
 			break
 		}

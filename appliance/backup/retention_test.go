@@ -42,6 +42,11 @@ func TestRetention(t *testing.T) {
 	if gone := superfluous(asked, Keep{Daily: 2}, time.UTC); len(gone) != 1 || gone[0].ID != asked[4].ID {
 		t.Errorf("of what was asked for %v is given up", gone)
 	}
+	rotten := []Backup{{ID: id.New(), State: Done, StartedAt: noon, VerifiedAt: &verified, VerifyError: "damaged"},
+		{ID: id.New(), State: Done, StartedAt: noon.AddDate(0, 0, -1), VerifiedAt: &verified}, {ID: id.New(), State: Done, StartedAt: noon.AddDate(0, 0, -2)}}
+	if gone := superfluous(rotten, Keep{Daily: 1}, time.UTC); len(gone) != 1 || gone[0].ID != rotten[2].ID {
+		t.Errorf("the newest that holds is given up: %v", gone)
+	}
 	if gone := superfluous(all[:1], Keep{Daily: 1}, time.UTC); len(gone) > 0 {
 		t.Errorf("the only backup is given up: %v", gone)
 	}

@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
@@ -292,21 +292,17 @@ func (s *Service) identity(ctx context.Context) (id.ID, error) {
 // the recovery kit. Whoever can read it can read the whole data directory too.
 func (s *Service) ownKey() (*age.X25519Identity, error) {
 	path := filepath.Join(s.DataDir, "keys", "backup.age")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if _, err := os.Stat(path); err == nil {
 		return readIdentity(path)
 	}
+	key, err := age.GenerateX25519Identity()
 	if err != nil {
 		return nil, err
 	}
-	key, err := age.GenerateX25519Identity()
-	if err == nil {
-		_, err = io.WriteString(f, key.String()+"\n")
+	if err = durable.Create(path, []byte(key.String()+"\n")); errors.Is(err, fs.ErrExist) {
+		return readIdentity(path) // another process was first
 	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(path))
-	}
-	return key, nil
+	return key, err
 }
 
 func readIdentity(path string) (*age.X25519Identity, error) {
@@ -348,8 +344,8 @@ type Standing struct {
 	// nothing else here counts.
 	External   bool
 	Configured bool
-	// Last is when the newest that counts was begun: one that was verified, where
-	// the settings ask for that.
+	// Last is when the newest that counts was begun: one that is proven, where the
+	// settings ask for that, and never one that was tried and does not hold.
 	Last       *time.Time
 	AlarmAfter time.Duration
 	Error      string // of the last attempt, when it failed
@@ -371,13 +367,13 @@ func (s *Service) Standing(ctx context.Context) (Standing, error) {
 	}
 	st := Standing{Configured: set.Target.Kind != None, AlarmAfter: time.Duration(set.AlarmAfter) * time.Hour}
 	for _, b := range all {
-		if b.open() {
+		if b.open() || b.ahead(time.Now()) {
 			continue
 		}
 		if st.Last == nil && st.Error == "" && b.State == Failed {
 			st.Error = b.Error
 		}
-		if b.State == Done && (b.VerifiedAt != nil || !set.Verify) {
+		if b.State == Done && (b.Proven() || !set.Verify && b.VerifyError == "") {
 			st.Last = &b.StartedAt
 			break
 		}

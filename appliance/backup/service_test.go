@@ -343,3 +343,117 @@ func TestAKilledConsoleDoesNotStopBackups(t *testing.T) {
 		}
 	}
 }
+
+// TestProofsWaitForEachOther: the second would remove the first one's scratch directory.
+func TestProofsWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	made, err := b.Run(b.ctx(), Manual, false, quiet)
+	must(t, err)
+	begun, goOn := make(chan string, 2), make(chan struct{})
+	b.inspect = func(tr Trial) { begun <- tr.Dir; <-goOn }
+	ended := make(chan error, 2)
+	prove := func() { _, err := b.prove(b.ctx(), made.ID, nil, quiet); ended <- err }
+	go prove()
+	dir := <-begun
+	waits := make(chan struct{}, 100)
+	go func() {
+		_, err := b.prove(b.ctx(), made.ID, nil, func(stage string, _ int) {
+			if strings.HasPrefix(stage, "waiting") {
+				waits <- struct{}{}
+			}
+		})
+		ended <- err
+	}()
+	select {
+	case <-waits:
+	case second := <-begun:
+		t.Errorf("a second proof began in %s", second)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "keys", "root.key")); err != nil {
+		t.Errorf("the first one's scratch directory: %v", err)
+	}
+	close(goOn)
+	must(t, errors.Join(<-ended, <-ended))
+}
+
+// TestAProofThatFailsLaterCounts: what was whole once and is not any more is not proven.
+func TestAProofThatFailsLaterCounts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	made, err := b.Run(b.ctx(), Manual, true, quiet)
+	must(t, err)
+	if st, err := b.Standing(b.ctx()); err != nil || st.Last == nil {
+		t.Errorf("a proven one: %+v %v", st, err)
+	}
+	file := filepath.Join(b.target, nameOf(made)+archiveSuffix)
+	content, err := os.ReadFile(file)
+	must(t, err)
+	content[len(content)/2] ^= 1
+	must(t, os.WriteFile(file, content, 0o600))
+	if _, _, err := b.VerifyNow(b.ctx(), made.ID, quiet); !fault.Is(err, fault.Unprocessable) {
+		t.Errorf("a changed byte: %v", err)
+	}
+	now, err := b.find(b.ctx(), made.ID)
+	st, err2 := b.Standing(b.ctx())
+	if err = errors.Join(err, err2); err != nil || now.Proven() || st.Last != nil {
+		t.Errorf("it is %+v, the standing %+v, %v", now, st, err)
+	}
+}
+
+// TestABackupElsewhereIsNotCalledDamaged: the settings name another place now.
+func TestABackupElsewhereIsNotCalledDamaged(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.configure()
+	made, err := b.Run(b.ctx(), Manual, true, quiet)
+	must(t, err)
+	set.Target.Path = t.TempDir()
+	_, err = b.save(b.ctx(), set)
+	must(t, err)
+	if _, _, err := b.VerifyNow(b.ctx(), made.ID, quiet); !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), b.target) {
+		t.Errorf("got %v", err)
+	}
+	if now, err := b.find(b.ctx(), made.ID); err != nil || !now.Proven() {
+		t.Errorf("it is %+v, %v", now, err)
+	}
+}
+
+// TestAWrongNameIsNotTakenUp: a copy under another name must not bring back what was
+// given up.
+func TestAWrongNameIsNotTakenUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.configure()
+	b.proven = fault.New(fault.Unprocessable, "The audit trail in the backup does not hold.")
+	made, err := b.Run(b.ctx(), Manual, true, quiet)
+	if made.State != Failed {
+		t.Fatalf("%+v %v", made, err)
+	}
+	sealed, err := os.ReadFile(filepath.Join(b.target, nameOf(made)+summarySuffix))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(b.target, nameOf(Backup{ID: id.New(), StartedAt: time.Now()})+summarySuffix), sealed, 0o600))
+	store, err := set.Target.Open()
+	must(t, err)
+	must(t, b.adopt(b.ctx(), store, set))
+	if now, err := b.find(b.ctx(), made.ID); err != nil || now.State != Failed {
+		t.Errorf("it is %+v, %v", now, err)
+	}
+}
+
+// TestAClockThatRanAheadHidesNoAlarm: a backup of the future is not the newest.
+func TestAClockThatRanAheadHidesNoAlarm(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.configure()
+	b.shipping.since = time.Now().Add(-50 * time.Hour)
+	for _, age := range []time.Duration{-48 * time.Hour, 40 * time.Hour} {
+		_, err := b.change(b.ctx(), id.New(), func(x *Backup) { x.State, x.StartedAt = Done, time.Now().Add(-age) })
+		must(t, err)
+	}
+	if late, err := b.late(b.ctx(), set); err != nil || !strings.Contains(late, "40 hours") {
+		t.Errorf("late: %q %v", late, err)
+	}
+}

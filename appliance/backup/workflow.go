@@ -265,7 +265,7 @@ func unstarted(err error) error {
 }
 
 // Verify asks for a proof of a backup. Faults: NotFound, and Conflict for one
-// that is not done or already being verified.
+// that is not done, already being verified, or in another place than the settings name.
 func (s *Service) Verify(ctx context.Context, backup id.ID) (Backup, error) {
 	if err := s.Check(ctx, Check); err != nil {
 		return Backup{}, err
@@ -278,8 +278,8 @@ func (s *Service) Verify(ctx context.Context, backup id.ID) (Backup, error) {
 	if err != nil {
 		return Backup{}, err
 	}
-	if b.State != Done {
-		return Backup{}, fault.New(fault.Conflict, "Only a backup that is done can be verified.")
+	if err := s.verifiable(ctx, b); err != nil {
+		return Backup{}, err
 	}
 	workflow := fmt.Sprintf("%s%s-%d", verifyPrefix, backup, time.Now().Unix())
 	if b, err = s.change(ctx, backup, func(b *Backup) { b.State, b.Workflow = Verifying, workflow }); err != nil {
