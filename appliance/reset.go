@@ -36,8 +36,12 @@ type Reset struct {
 }
 
 // resetMarker tells that a reset was begun: what is left of the data directory
-// is of no use, and nothing may start on it.
-const resetMarker = "factory-reset"
+// is of no use, and nothing may start on it. keptMarker beside it tells that it was
+// agreed that the backups stay. Both are empty: a full disk takes them.
+const (
+	resetMarker = "factory-reset"
+	keptMarker  = "factory-reset-keeps-backups"
+)
 
 // backupsDir is where backups to this machine lie unless told otherwise.
 const backupsDir = "backups"
@@ -46,7 +50,8 @@ var errHalfReset = fault.New(fault.Conflict, "A factory reset of this data direc
 
 // FactoryReset deletes all data of the appliance in cfg.DataDir, after confirm
 // agreed to it. It returns ErrInUse while the appliance runs. One that was
-// interrupted goes on without asking again, and until then nothing starts.
+// interrupted goes on without asking again, with what was agreed to, and until then
+// nothing starts.
 func FactoryReset(ctx context.Context, cfg Config, keepBackups bool, confirm func(Reset) error) error {
 	a := New(cfg)
 	half, err := a.takeForReset()
@@ -54,7 +59,9 @@ func FactoryReset(ctx context.Context, cfg Config, keepBackups bool, confirm fun
 		return err
 	}
 	defer a.lock.Close()
-	if !half {
+	if half {
+		keepBackups = keepBackups || a.agreedToKeep()
+	} else {
 		plan, err := a.planReset(ctx, keepBackups)
 		if err == nil {
 			err = confirm(plan)
@@ -67,6 +74,12 @@ func FactoryReset(ctx context.Context, cfg Config, keepBackups bool, confirm fun
 		return err
 	}
 	return a.deleteAll(keepBackups)
+}
+
+// agreedToKeep tells whether the backups stay in the reset that was interrupted.
+func (a *Appliance) agreedToKeep() bool {
+	_, err := os.Lstat(filepath.Join(a.cfg.DataDir, keptMarker))
+	return err == nil
 }
 
 // takeForReset locks a data directory that there is, and tells whether a reset
@@ -122,9 +135,14 @@ func size(path string) (bytes int64) {
 // deleteAll deletes everything but the lock, the keys first: without them
 // nothing that is left can be read.
 func (a *Appliance) deleteAll(keepBackups bool) error {
-	marker := filepath.Join(a.cfg.DataDir, resetMarker)
-	if err := os.WriteFile(marker, nil, 0o600); err != nil {
-		return err
+	markers := []string{resetMarker}
+	if keepBackups {
+		markers = []string{keptMarker, resetMarker}
+	}
+	for _, name := range markers {
+		if err := os.WriteFile(filepath.Join(a.cfg.DataDir, name), nil, 0o600); err != nil {
+			return err
+		}
 	}
 	entries, err := os.ReadDir(a.cfg.DataDir)
 	if err != nil {
@@ -134,7 +152,7 @@ func (a *Appliance) deleteAll(keepBackups bool) error {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	keep := []string{"lock", resetMarker}
+	keep := append([]string{"lock"}, markers...)
 	if keepBackups {
 		keep = append(keep, backupsDir)
 	}
@@ -147,7 +165,10 @@ func (a *Appliance) deleteAll(keepBackups bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return os.Remove(marker)
+	for _, name := range slices.Backward(markers) {
+		errs = append(errs, os.Remove(filepath.Join(a.cfg.DataDir, name)))
+	}
+	return errors.Join(errs...)
 }
 
 // remove deletes path with all below it; a file system that is mounted there

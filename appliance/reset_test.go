@@ -57,7 +57,7 @@ func TestFactoryReset(t *testing.T) {
 	}
 
 	marker := filepath.Join(dir, "factory-reset")
-	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(marker, nil, 0o600), os.WriteFile(marker+"-keeps-backups", nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	half := appliance.New(cfg)
@@ -65,7 +65,8 @@ func TestFactoryReset(t *testing.T) {
 		t.Errorf("a half reset directory opens: %v", err)
 	}
 	stop(t, half)
-	if err := reset(func(appliance.Reset) error { t.Error("it asks again"); return no }); err != nil {
+	// It was agreed that they stay, whatever the flags are now.
+	if err := appliance.FactoryReset(ctx, cfg, false, func(appliance.Reset) error { t.Error("it asks again"); return no }); err != nil {
 		t.Fatal(err)
 	}
 	if left := names(t, dir); !slices.Equal(left, []string{"backups", "lock"}) {
