@@ -228,6 +228,58 @@ func TestPointInTime(t *testing.T) {
 	}
 }
 
+// TestReplayedTellsWhereTheLogBreaksOff: Postgres takes a segment that is not the right
+// one for the end of the log, and says nothing.
+func TestReplayedTellsWhereTheLogBreaksOff(t *testing.T) {
+	t.Parallel()
+	s := start(t, testConfig(t))
+	if err := s.Archive(true); err != nil {
+		t.Fatal(err)
+	}
+	dirs := []string{tempDir(t), tempDir(t)}
+	base := unpackBase(t, s, dirs[0])
+	if err := os.CopyFS(dirs[1], os.DirFS(dirs[0])); err != nil {
+		t.Fatal(err)
+	}
+	var spooled []Segment
+	for n := range 3 {
+		if err := execute(t, s.AdminDSN("postgres"), fmt.Sprintf("create table t%d ()", n)); err != nil {
+			t.Fatal(err)
+		}
+		spooled = finish(t, s)
+	}
+	var following []Segment
+	for _, a := range spooled {
+		if a.Name > base.EndWAL && len(a.Name) == len(base.EndWAL) {
+			following = append(following, a)
+		}
+	}
+	last := following[len(following)-1].Name
+	for i, swapped := range []bool{false, true} {
+		log := tempDir(t)
+		for n, a := range following {
+			from := a.Path
+			if swapped && n == 1 {
+				from = following[0].Path
+			}
+			content, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(log, a.Name), content, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(filepath.Join(dirs[i], "data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		got, err := restored(t, dirs[i], Recovery{Log: log}).Replayed(t.Context(), base.Timeline)
+		if err != nil || (got.Segment < last) != swapped || got.Commit.Before(base.Finished.Add(-time.Second)) || time.Since(got.Commit) > time.Minute {
+			t.Errorf("swapped %v: replayed up to %+v of %s, %v", swapped, got, last, err)
+		}
+	}
+}
+
 func TestMomentAfterTheLogIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, testConfig(t))

@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Recovery makes a Server, on a data directory that is a base backup, replay the log up to
@@ -43,4 +46,39 @@ func (r *Recovery) prepare(h home) error {
 		err = errors.Join(err, h.acct.ownTree(r.Log), os.Chmod(r.Log, 0o700))
 	}
 	return err
+}
+
+// Replayed is how far a start with Recovery came.
+type Replayed struct {
+	// Segment is that of the last byte that was replayed. One before the last that was
+	// there says that the log breaks off in it.
+	Segment string
+	// Commit is the time of the last transaction that came back; zero is none.
+	Commit time.Time
+}
+
+// Replayed tells how far the log of a timeline was replayed by this start.
+func (s *Server) Replayed(ctx context.Context, timeline string) (r Replayed, err error) {
+	var end *string
+	var commit *time.Time
+	if s.current() == nil {
+		return r, errors.New("postgres is not started")
+	}
+	conn, err := pgx.Connect(ctx, s.AdminDSN(superuser))
+	if err != nil {
+		return r, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, `select pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()`).Scan(&end, &commit)
+	if err != nil {
+		return r, err
+	}
+	if end == nil {
+		return r, errors.New("postgres does not say how far its log was replayed")
+	}
+	if commit != nil {
+		r.Commit = commit.UTC()
+	}
+	r.Segment, err = segmentOf(timeline, *end, 1)
+	return r, err
 }
