@@ -170,7 +170,8 @@ func headsOf(ctx context.Context, trail *audit.Service) ([]backup.Head, error) {
 // that it will be: the trail is whole and goes as far as it did, the root key
 // opens the secrets, somebody can sign in.
 func (a *Appliance) prove(ctx context.Context, t backup.Trial) (p backup.Proof, err error) {
-	if err := a.recover(ctx, t); err != nil {
+	moment, err := a.recover(ctx, t)
+	if err != nil {
 		return p, err
 	}
 	in := New(Config{DataDir: t.Dir, Version: a.cfg.Version, Logger: a.cfg.Logger, RootKey: a.cfg.RootKey, NoBackup: true, Unsafe: true})
@@ -187,37 +188,60 @@ func (a *Appliance) prove(ctx context.Context, t backup.Trial) (p backup.Proof, 
 	if err := in.provesRoot(ctx, c, t); err != nil {
 		return p, err
 	}
-	return c.proof(ctx, t)
+	p, err = c.proof(ctx, t)
+	p.Moment = moment
+	return p, err
 }
 
-// recover starts Postgres once, so that it replays its log, and stops it.
-func (a *Appliance) recover(ctx context.Context, t backup.Trial) error {
+// recover starts Postgres once, so that it replays its log, and stops it. It returns
+// the moment that came back.
+func (a *Appliance) recover(ctx context.Context, t backup.Trial) (time.Time, error) {
 	for _, needed := range []string{"keys/local.key", "keys/database.json", "postgres/password", "postgres/data/PG_VERSION", "local/pb/data.db"} {
 		if _, err := os.Stat(filepath.Join(t.Dir, needed)); err != nil {
-			return fault.Wrap(fault.Unprocessable, err, "The backup is not whole: %s is missing.", needed)
+			return time.Time{}, fault.Wrap(fault.Unprocessable, err, "The backup is not whole: %s is missing.", needed)
 		}
 	}
-	err := a.replay(ctx, t, t.Until)
+	came, err := a.replay(ctx, t, t.Until)
+	reached := err == nil && !t.Until.IsZero()
 	if err != nil && strings.Contains(err.Error(), "recovery ended before configured recovery target was reached") {
-		// Nothing was committed between the moment and the end of the log, which
-		// reaches as far: its end is that moment.
-		err = a.replay(ctx, t, time.Time{})
+		if t.Short {
+			return time.Time{}, backup.ErrShort
+		}
+		// Nothing was committed between the moment and the end of the log: its end is
+		// what comes back.
+		came, err = a.replay(ctx, t, time.Time{})
 	}
 	if err != nil {
-		return fault.Wrap(fault.Unprocessable, err, "The restored databases do not start: %s", err)
+		return time.Time{}, fault.Wrap(fault.Unprocessable, err, "The restored databases do not start: %s", err)
 	}
-	return nil
+	switch last := latest(t.Manifest.Base.Moment, came.Commit); {
+	case reached:
+		return t.Until, nil
+	case came.Segment < t.End: // of one timeline
+		return time.Time{}, fault.New(fault.Unprocessable, "The log that follows the backup breaks off in %s: what comes then is damaged, or of another appliance. Nothing was touched. Ask for a moment before %s.", came.Segment, last.Format(time.RFC3339))
+	default:
+		return last, nil
+	}
 }
 
-// replay starts Postgres until its log is replayed.
-func (a *Appliance) replay(ctx context.Context, t backup.Trial, until time.Time) error {
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// replay starts Postgres until its log is replayed, and tells how far that came.
+func (a *Appliance) replay(ctx context.Context, t backup.Trial, until time.Time) (came postgres.Replayed, err error) {
 	server := postgres.New(postgres.Config{
 		Dir: filepath.Join(t.Dir, "postgres"), Logger: a.cfg.Logger, Unsafe: true, Recover: &postgres.Recovery{Log: t.Log, Until: until},
 	})
-	err := server.Start(ctx)
+	if err = server.Start(ctx); err == nil {
+		came, err = server.Replayed(ctx, t.Manifest.Base.Timeline)
+	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
 	defer cancel()
-	return errors.Join(err, server.Stop(stopping))
+	return came, errors.Join(err, server.Stop(stopping))
 }
 
 func (c *Core) proof(ctx context.Context, t backup.Trial) (p backup.Proof, err error) {
@@ -243,10 +267,7 @@ func (c *Core) proof(ctx context.Context, t backup.Trial) (p backup.Proof, err e
 	if err != nil {
 		return p, err
 	}
-	p.Tenants, p.Moment = len(tenants), t.Manifest.Base.Moment
-	if !t.Until.IsZero() {
-		p.Moment = t.Until
-	}
+	p.Tenants = len(tenants)
 	p.People, err = c.Identity.CanSignIn(ctx)
 	return p, err
 }

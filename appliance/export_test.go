@@ -1,10 +1,14 @@
 package appliance
 
 import (
+	"context"
+	"time"
+
 	sdk "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 
+	"nimbus/appliance/backup"
 	"nimbus/embedded/temporal"
 )
 
@@ -16,3 +20,8 @@ func (c *Core) Payloads() converter.PayloadCodec { return temporal.NewCodec(temp
 
 // Register registers the workflows and activities of all domains, for tests.
 func Register(r worker.Registry, c *Core) { register(r, c) }
+
+// Recover brings what was unpacked to its moment, for tests.
+func (a *Appliance) Recover(ctx context.Context, t backup.Trial) (time.Time, error) {
+	return a.recover(ctx, t)
+}

@@ -28,8 +28,11 @@ import (
 type Trial struct {
 	// Dir is laid out as a data directory.
 	Dir string
-	// Log is a folder with segments that follow the backup, or "".
-	Log string
+	// Log is a folder with segments that follow the backup, or "". End names the last
+	// of them, or is "": a log that ends before breaks off. Short says that the place
+	// has more: Prove returns ErrShort when that is needed.
+	Log, End string
+	Short    bool
 	// Until is the moment to go to; zero is the end of what is there.
 	Until    time.Time
 	Manifest Manifest
@@ -41,13 +44,18 @@ type Trial struct {
 	Scratch bool
 }
 
+// ErrShort tells that the moment lies behind the part of the log that was fetched.
+var ErrShort = errors.New("more of the log is needed")
+
 // Proof says what a restored appliance holds.
 type Proof struct {
-	Chains  int       `json:"chains"`
-	Records int64     `json:"records"` // of the audit trail, all verified
-	Tenants int       `json:"tenants"`
-	People  int       `json:"people"` // who can sign in
-	Moment  time.Time `json:"moment"` // of the newest record
+	Chains  int   `json:"chains"`
+	Records int64 `json:"records"` // of the audit trail, all verified
+	Tenants int   `json:"tenants"`
+	People  int   `json:"people"` // who can sign in
+	// Moment is the one that came back: that of the backup, the one that was asked for,
+	// or that of the last change in the log where it goes no further.
+	Moment time.Time `json:"moment"`
 }
 
 // Restorer brings an appliance back from a backup and the recovery kit alone.
@@ -160,7 +168,7 @@ func (r Restorer) found(key string, sum Summary, segments []objectstore.Info) Fo
 func following(base Base, segments []objectstore.Info) []objectstore.Info {
 	there := map[string]objectstore.Info{}
 	for _, o := range segments {
-		there[strings.TrimSuffix(path.Base(o.Key), segmentSuffix)] = o
+		there[segmentOf(o)] = o
 	}
 	var all []objectstore.Info
 	for name := nextSegment(base.EndWAL); ; name = nextSegment(name) {
@@ -279,13 +287,20 @@ func (r Restorer) prepare(ctx context.Context, q Request, f Found, st stage, rep
 	}
 	t := Trial{Dir: st.fresh(), Manifest: m, Until: q.Until, Key: q.Key, NewRootKey: q.NewRootKey}
 	report("fetching the log", 71)
+	var rest func() error
 	if q.File == "" {
-		if t.Log, err = fetchLog(ctx, q, m.Base, st.log()); err != nil {
+		if rest, err = fetchLog(ctx, q, m.Base, st.log(), &t); err != nil {
 			return Proof{}, err
 		}
 	}
 	report("starting the databases and checking the audit trail", 80)
 	proof, err := r.Prove(ctx, t)
+	if errors.Is(err, ErrShort) && t.Short {
+		report("fetching more of the log", 80)
+		if err = rest(); err == nil {
+			proof, err = r.Prove(ctx, t)
+		}
+	}
 	if err != nil {
 		return Proof{}, err
 	}
@@ -369,35 +384,57 @@ func take(ctx context.Context, in io.Reader, f Found, key age.Identity, reader R
 }
 
 // fetchLog gets the segments that follow a backup up to a moment, and all
-// histories, so that the new timeline gets a number of its own.
-func fetchLog(ctx context.Context, q Request, base Base, dir string) (string, error) {
+// histories, so that the new timeline gets a number of its own. Where it stops before
+// the end, rest gets what is left.
+func fetchLog(ctx context.Context, q Request, base Base, dir string, t *Trial) (rest func() error, err error) {
 	listed, err := q.Store.List(ctx, segmentsDir)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var wanted []objectstore.Info
-	if q.Latest || !q.Until.IsZero() {
-		for _, o := range following(base, listed) {
-			wanted = append(wanted, o)
-			if !q.Until.IsZero() && o.Modified.After(q.Until.Add(logSlack)) {
-				break // it was sent after the moment, so it and what is before are enough
+	get := func(all []objectstore.Info) error {
+		for _, o := range all {
+			if err := fetchSegment(ctx, q.Store, o.Key, q.Key, filepath.Join(dir, segmentOf(o))); err != nil {
+				return err
 			}
 		}
+		return nil
 	}
+	var histories, follow []objectstore.Info
 	for _, o := range listed {
 		if strings.HasSuffix(o.Key, historySuffix+segmentSuffix) {
-			wanted = append(wanted, o)
+			histories = append(histories, o)
 		}
 	}
-	for _, o := range wanted {
-		if err := fetchSegment(ctx, q.Store, o.Key, q.Key, filepath.Join(dir, strings.TrimSuffix(path.Base(o.Key), segmentSuffix))); err != nil {
-			return "", err
-		}
+	if q.Latest || !q.Until.IsZero() {
+		follow = following(base, listed)
 	}
-	return dir, nil
+	n := enough(follow, q.Until)
+	t.Log = dir
+	if t.Short = n < len(follow); n > 0 {
+		t.End = segmentOf(follow[n-1])
+	}
+	rest = func() error {
+		t.Short, t.End = false, segmentOf(follow[len(follow)-1])
+		return get(follow[n:])
+	}
+	return rest, errors.Join(get(follow[:n]), get(histories))
 }
 
-// logSlack is by how much the clocks of target and appliance may differ.
+// enough is how many segments reach to a moment, by the clock of the place: one that
+// was sent after the moment, so it and what is before. Zero wants all.
+func enough(follow []objectstore.Info, until time.Time) int {
+	i := slices.IndexFunc(follow, func(o objectstore.Info) bool { return !until.IsZero() && o.Modified.After(until.Add(logSlack)) })
+	if i < 0 {
+		return len(follow)
+	}
+	return i + 1
+}
+
+// segmentOf is the name of a segment or a history in the target.
+func segmentOf(o objectstore.Info) string { return strings.TrimSuffix(path.Base(o.Key), segmentSuffix) }
+
+// logSlack is by how much the clocks of target and appliance differ commonly. When it
+// is more, the rest of the log is fetched, too.
 const logSlack = 15 * time.Minute
 
 // maxSegment is the size of a segment; a history is far smaller.

@@ -216,6 +216,43 @@ func TestSingleFileIsRestored(t *testing.T) {
 	must(t, err)
 }
 
+// TestTheRestOfTheLogIsFetched: the clock of the place runs ahead, so what was sent after
+// the moment by it is not all that is needed.
+func TestTheRestOfTheLogIsFetched(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.configure()
+	_, err := b.Run(b.ctx(), Manual, false, quiet)
+	must(t, err)
+	names := []string{"000000010000000000000005", "000000010000000000000006", "000000010000000000000007"}
+	for _, name := range names {
+		b.segment(name)
+	}
+	must(t, b.ship(b.ctx(), set))
+	for i, name := range names {
+		at := time.Now().Add(time.Duration(i+2) * time.Hour)
+		must(t, os.Chtimes(filepath.Join(b.target, "wal", name+segmentSuffix), at, at))
+	}
+	store, err := set.Target.Open()
+	must(t, err)
+	r := b.restorer()
+	r.Prove = func(ctx context.Context, tr Trial) (Proof, error) {
+		logs, err := b.files(tr.Log)
+		must(t, err)
+		if want := len(b.trials)*2 + 1; len(logs) != want || tr.End != names[want-1] {
+			t.Errorf("with %d segments up to %s", len(logs), tr.End)
+		}
+		if p, err := b.try(ctx, tr); !tr.Short {
+			return p, err
+		}
+		return Proof{}, ErrShort
+	}
+	_, err = r.Prepare(b.ctx(), Request{Store: store, Key: b.kit, Until: time.Now().Add(time.Minute)}, quiet)
+	if err != nil || len(b.trials) != 2 {
+		t.Errorf("%d trials, %v", len(b.trials), err)
+	}
+}
+
 // breaking is a store whose connection breaks after some bytes of each object.
 type breaking struct {
 	objectstore.Store
