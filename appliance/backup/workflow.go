@@ -356,12 +356,44 @@ func (s *Service) reschedule(ctx context.Context, set Settings) error {
 	})
 }
 
-// spec is when the settings want backups, in the appliance's time zone.
+// spec is when the settings want backups, in the appliance's time zone. Temporal leaves
+// out a day on which clocks are set forward over that time: then it is as much later.
 func (s *Service) spec(set Settings) sdk.ScheduleSpec {
 	at, _ := time.Parse("15:04", set.Schedule.At) // checked when it was entered
-	cal := sdk.ScheduleCalendarSpec{Hour: []sdk.ScheduleRange{{Start: at.Hour()}}, Minute: []sdk.ScheduleRange{{Start: at.Minute()}}}
+	cal := calendar(at)
 	if w := set.Schedule.Weekday; w != nil {
 		cal.DayOfWeek = []sdk.ScheduleRange{{Start: *w}}
 	}
-	return sdk.ScheduleSpec{Calendars: []sdk.ScheduleCalendarSpec{cal}, TimeZoneName: s.Zone().String()}
+	all := []sdk.ScheduleCalendarSpec{cal}
+	for _, t := range leaps(at, set.Schedule.Weekday, s.Zone(), time.Now()) {
+		on := calendar(t)
+		on.Year, on.Month, on.DayOfMonth = []sdk.ScheduleRange{{Start: t.Year()}}, []sdk.ScheduleRange{{Start: int(t.Month())}}, []sdk.ScheduleRange{{Start: t.Day()}}
+		all = append(all, on)
+	}
+	return sdk.ScheduleSpec{Calendars: all, TimeZoneName: s.Zone().String()}
+}
+
+func calendar(t time.Time) sdk.ScheduleCalendarSpec {
+	return sdk.ScheduleCalendarSpec{Hour: []sdk.ScheduleRange{{Start: t.Hour()}}, Minute: []sdk.ScheduleRange{{Start: t.Minute()}}}
+}
+
+// leapDays is how far ahead leaps looks. Each start of the appliance looks anew.
+const leapDays = 5 * 366
+
+// leaps are the times on the days on which clocks are set forward over a time of day.
+func leaps(at time.Time, weekday *int, zone *time.Location, now time.Time) (all []time.Time) {
+	y, m, d := now.In(zone).Date()
+	for day := range leapDays {
+		wanted := time.Date(y, m, d+day, at.Hour(), at.Minute(), 0, 0, time.UTC)
+		t := time.Date(y, m, d+day, at.Hour(), at.Minute(), 0, 0, zone)
+		shown := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
+		if shown.Equal(wanted) || weekday != nil && int(wanted.Weekday()) != *weekday {
+			continue
+		}
+		if shown.Before(wanted) {
+			t = t.Add(wanted.Sub(shown))
+		}
+		all = append(all, t)
+	}
+	return all
 }
