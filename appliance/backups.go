@@ -34,7 +34,7 @@ func (a *Appliance) newBackups(c *Core) *backup.Service {
 		Zone:      a.zone,
 		External:  a.external,
 		Seal:      a.SealLocal, Open: a.OpenLocal,
-		Base: a.baseBackup, Snapshot: a.front.Snapshot,
+		Base: a.baseBackup, System: a.databaseSystem, Snapshot: a.front.Snapshot,
 		Heads: func(ctx context.Context) ([]backup.Head, error) { return headsOf(ctx, c.Audit) },
 		Prove: a.Restorer().Prove, Log: a.databaseLog(),
 	})
@@ -121,6 +121,15 @@ func (a *Appliance) baseBackup(ctx context.Context, emit backup.Emit) (backup.Ba
 		Timeline: base.Timeline, StartLSN: base.StartLSN, EndLSN: base.EndLSN, SystemID: base.SystemID,
 		StartWAL: base.StartWAL, EndWAL: base.EndWAL, Moment: base.Finished,
 	}, nil
+}
+
+// databaseSystem identifies the cluster of the Postgres that runs on the data directory.
+func (a *Appliance) databaseSystem(ctx context.Context) (string, error) {
+	dsn, err := a.superuser()
+	if err != nil {
+		return "", err
+	}
+	return postgres.SystemID(ctx, dsn)
 }
 
 // superuser is the address of the Postgres that runs on the data directory.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -274,8 +273,12 @@ func (s *Service) sendAll(ctx context.Context, set Settings, spooled []Segment) 
 	if err != nil {
 		return err
 	}
+	dir, err := s.logDir(ctx)
+	if err != nil {
+		return err
+	}
 	for i, seg := range all {
-		if err := sendSegment(ctx, store, seg, to); err != nil {
+		if err := sendSegment(ctx, store, dir, seg, to); err != nil {
 			return err
 		}
 		if i < len(histories) {
@@ -309,7 +312,15 @@ func (s *Service) unsent(set Settings) ([]Segment, error) {
 	return left, nil
 }
 
-func sendSegment(ctx context.Context, store objectstore.Store, seg Segment, to []age.Recipient) error {
+// logDir is where the log of our databases lies in a target.
+func (s *Service) logDir(ctx context.Context) (string, error) {
+	system, err := s.System(ctx)
+	return logDirOf(system), err
+}
+
+func logDirOf(system string) string { return path.Join(segmentsDir, system) + "/" }
+
+func sendSegment(ctx context.Context, store objectstore.Store, dir string, seg Segment, to []age.Recipient) error {
 	content, err := os.ReadFile(seg.Path)
 	if err != nil {
 		return err
@@ -322,7 +333,7 @@ func sendSegment(ctx context.Context, store objectstore.Store, seg Segment, to [
 	if err = errors.Join(err, enc.Close()); err != nil {
 		return err
 	}
-	_, err = store.Put(ctx, segmentsDir+seg.Name+segmentSuffix, bytes.NewReader(sealed))
+	_, err = store.Put(ctx, dir+seg.Name+segmentSuffix, bytes.NewReader(sealed))
 	return err
 }
 
@@ -374,7 +385,7 @@ func (s *Service) limit() int64 {
 	return spoolLimit
 }
 
-// pruneLog deletes the segments that no backup needs.
+// pruneLog deletes the segments of our log that no backup needs.
 func (s *Service) pruneLog(ctx context.Context, store objectstore.Store) error {
 	all, err := s.catalogue(ctx)
 	if err != nil {
@@ -386,16 +397,22 @@ func (s *Service) pruneLog(ctx context.Context, store objectstore.Store) error {
 			kept = append(kept, b)
 		}
 	}
-	listed, err := store.List(ctx, segmentsDir)
+	dir, err := s.logDir(ctx)
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(listed))
-	for i, o := range listed {
-		names[i] = strings.TrimSuffix(path.Base(o.Key), segmentSuffix)
+	listed, err := store.List(ctx, dir)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range listed {
+		if path.Dir(o.Key)+"/" == dir {
+			names = append(names, segmentOf(o))
+		}
 	}
 	for _, name := range obsolete(names, kept) {
-		if err := store.Delete(ctx, segmentsDir+name+segmentSuffix); err != nil {
+		if err := store.Delete(ctx, dir+name+segmentSuffix); err != nil {
 			return err
 		}
 	}

@@ -164,12 +164,23 @@ func (r Restorer) found(key string, sum Summary, segments []objectstore.Info) Fo
 	return f
 }
 
+// logOf are the segments and histories of a backup's cluster, by name. Earlier ones may
+// lie directly in the folder.
+func logOf(base Base, listed []objectstore.Info) map[string]objectstore.Info {
+	there := map[string]objectstore.Info{}
+	for _, dir := range []string{segmentsDir, logDirOf(base.SystemID)} {
+		for _, o := range listed {
+			if path.Dir(o.Key)+"/" == dir {
+				there[segmentOf(o)] = o
+			}
+		}
+	}
+	return there
+}
+
 // following are the segments that continue the log of a backup without a gap.
 func following(base Base, segments []objectstore.Info) []objectstore.Info {
-	there := map[string]objectstore.Info{}
-	for _, o := range segments {
-		there[segmentOf(o)] = o
-	}
+	there := logOf(base, segments)
 	var all []objectstore.Info
 	for name := nextSegment(base.EndWAL); ; name = nextSegment(name) {
 		o, ok := there[name]
@@ -383,7 +394,7 @@ func take(ctx context.Context, in io.Reader, f Found, key age.Identity, reader R
 	return m, nil
 }
 
-// fetchLog gets the segments that follow a backup up to a moment, and all
+// fetchLog gets the segments that follow a backup up to a moment, and all its
 // histories, so that the new timeline gets a number of its own. Where it stops before
 // the end, rest gets what is left.
 func fetchLog(ctx context.Context, q Request, base Base, dir string, t *Trial) (rest func() error, err error) {
@@ -400,8 +411,8 @@ func fetchLog(ctx context.Context, q Request, base Base, dir string, t *Trial) (
 		return nil
 	}
 	var histories, follow []objectstore.Info
-	for _, o := range listed {
-		if strings.HasSuffix(o.Key, historySuffix+segmentSuffix) {
+	for name, o := range logOf(base, listed) {
+		if strings.HasSuffix(name, historySuffix) {
 			histories = append(histories, o)
 		}
 	}

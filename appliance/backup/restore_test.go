@@ -253,6 +253,41 @@ func TestTheRestOfTheLogIsFetched(t *testing.T) {
 	}
 }
 
+// TestAppliancesShareAPlace: each has its own log there, under the same names, which the
+// other neither replaces nor deletes, nor needs to be able to open.
+func TestAppliancesShareAPlace(t *testing.T) {
+	t.Parallel()
+	one, two := newBench(t), newBench(t)
+	two.target = one.target
+	one.system, two.system = "7100000000000000001", "7100000000000000002"
+	for _, b := range []*bench{one, two} {
+		set := b.configure()
+		_, err := b.Run(b.ctx(), Manual, false, quiet)
+		must(t, err)
+		for _, name := range []string{"000000010000000000000002", "000000010000000000000005", "00000002.history"} {
+			must(t, os.WriteFile(filepath.Join(b.spool, name), []byte(b.system), 0o600))
+		}
+		must(t, b.ship(b.ctx(), set))
+	}
+	_, err := two.Prune(two.ctx())
+	must(t, err)
+	if got := one.inTarget("wal/" + one.system); len(got) != 3 {
+		t.Errorf("the other one left %v", got)
+	}
+	if got := one.inTarget("wal/" + two.system); len(got) != 2 {
+		t.Errorf("of its own it left %v", got)
+	}
+	store, err := Target{Kind: objectstore.Directory, Path: one.target}.Open()
+	must(t, err)
+	one.inspect = func(tr Trial) {
+		if got, err := os.ReadFile(filepath.Join(tr.Log, tr.End)); err != nil || string(got) != one.system || tr.End != "000000010000000000000005" {
+			t.Errorf("%s is that of %q, %v", tr.End, got, err)
+		}
+	}
+	_, err = one.restorer().Prepare(one.ctx(), Request{Store: store, Key: one.kit, Latest: true}, quiet)
+	must(t, err)
+}
+
 // breaking is a store whose connection breaks after some bytes of each object.
 type breaking struct {
 	objectstore.Store

@@ -51,6 +51,9 @@ type Config struct {
 
 	// Base copies the databases, each file with how many bytes there are in all.
 	Base func(ctx context.Context, emit Emit) (Base, error)
+	// System identifies the cluster of databases. Its log lies below that name, so that
+	// several appliances, and one that was set up anew, can share a place.
+	System func(ctx context.Context) (string, error)
 	// Snapshot copies the local store into a new file.
 	Snapshot func(ctx context.Context, path string) error
 	// Heads are those of all audit chains.

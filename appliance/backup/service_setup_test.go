@@ -77,6 +77,7 @@ type bench struct {
 	proven  error // what a proof ends with
 	trials  []Trial
 	spool   string
+	system  string // of the cluster of databases
 	open    bool
 	turns   int
 	inspect func(Trial)
@@ -117,6 +118,7 @@ func newBench(t *testing.T) *bench {
 			return bytes.ToLower(bytes.TrimPrefix(sealed, []byte(purpose+":"))), nil
 		},
 		Base:     b.base,
+		System:   func(context.Context) (string, error) { return b.system, nil },
 		Snapshot: func(_ context.Context, path string) error { return os.WriteFile(path, []byte("snapshot"), 0o600) },
 		Heads: func(context.Context) ([]Head, error) {
 			return []Head{{"provider", 7, "ab"}}, nil
@@ -151,7 +153,7 @@ func (b *bench) base(_ context.Context, emit Emit) (Base, error) {
 	if err == nil {
 		err = b.copied
 	}
-	return Base{Timeline: "1", StartWAL: "000000010000000000000003", EndWAL: "000000010000000000000004", Moment: time.Now().UTC()}, err
+	return Base{Timeline: "1", SystemID: b.system, StartWAL: "000000010000000000000003", EndWAL: "000000010000000000000004", Moment: time.Now().UTC()}, err
 }
 
 func (b *bench) try(_ context.Context, t Trial) (Proof, error) {

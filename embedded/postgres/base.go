@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -65,6 +66,17 @@ func BaseBackup(ctx context.Context, dsn string, emit func(Base, *tar.Header, io
 	}
 	b.Finished = time.Now().UTC()
 	return b.Base, b.name()
+}
+
+// SystemID identifies a cluster, through a superuser's DSN. A copy of its files keeps it.
+func SystemID(ctx context.Context, dsn string) (system string, err error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, `select system_identifier::text from pg_control_system()`).Scan(&system)
+	return system, err
 }
 
 // RunningDSN is the superuser's address of the server that another process runs
