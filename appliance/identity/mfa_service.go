@@ -310,6 +310,10 @@ func (s *Service) removeFactor(ctx context.Context, e audit.Entry, do func(conte
 		return err
 	}
 	return s.DB.Core(ctx, func(ctx context.Context) error {
+		// Two removals at the same moment would each see the other's factor.
+		if _, err := s.store.lock(ctx, a.ID); err != nil {
+			return err
+		}
 		if err := do(ctx, a, &e); err != nil {
 			return err
 		}

@@ -369,3 +369,27 @@ func TestWithoutTheRootKeyCodesWait(t *testing.T) {
 	_, err = b.second(next, identity.Proof{RecoveryCode: codes[0]})
 	b.must(err) // needs no key
 }
+
+// TestTheLastFactorStaysWhenTwoGoAtOnce: each removal alone leaves one.
+func TestTheLastFactorStaysWhenTwoGoAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	token, ann := b.signIn("ann@example.org")
+	b.mfa.RequiredFor = identity.MFAEverybody
+	b.app(ann)
+	ann = b.again(token)
+	b.passkey(ann)
+	ann = b.again(token)
+	f, err := b.Factors(b.as(ann))
+	b.must(err)
+	var errs [2]error
+	var wait sync.WaitGroup
+	wait.Go(func() { errs[0] = b.RemoveTOTP(b.as(ann)) })
+	wait.Go(func() { errs[1] = b.RemovePasskey(b.as(ann), f.Passkeys[0].ID) })
+	wait.Wait()
+	left, err := b.Factors(b.as(ann))
+	b.must(err)
+	if !left.Any() || errs[0] == nil && errs[1] == nil {
+		t.Errorf("%+v is left: %v", left, errs)
+	}
+}

@@ -316,3 +316,20 @@ func TestRolesAreForMembers(t *testing.T) {
 		t.Errorf("%d assignments were stored", n)
 	}
 }
+
+// TestSwitchingCutsTheSocketsOfTheTenantBefore: what they tell belongs to it.
+func TestSwitchingCutsTheSocketsOfTheTenantBefore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, ann := b.signIn("ann@example.org")
+	_, err := b.UseTenant(b.as(ann), ann.TenantID)
+	b.must(err)
+	if b.cut(ann.ID, ann.Session) {
+		t.Error("staying where one is cuts sockets")
+	}
+	_, err = b.UseTenant(b.as(ann), b.tenant)
+	b.must(err)
+	if !b.cut(ann.ID, ann.Session) {
+		t.Error("the sockets of the tenant before stay")
+	}
+}

@@ -262,6 +262,22 @@ func TestRobustness34Tokens(t *testing.T) {
 	}
 }
 
+// TestSCIMTokensGiveNothingThatTheirMakerLacks: with a token one fills the groups
+// of directories.
+func TestSCIMTokensGiveNothingThatTheirMakerLacks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	dan := b.holding("Dan", "dan@example.org", identity.CreateSCIMToken)
+	_, _, err := b.NewSCIMToken(b.as(dan), "First", 1)
+	b.must(err)
+	group := id.MustParse(b.directory(b.tenant).group("Admins"))
+	b.assign(permission.Subject{Kind: permission.GroupSubject, ID: group}, permission.TenantAdministrator)
+	_, _, err = b.NewSCIMToken(b.as(dan), "Mine", 1)
+	b.refused("who could become an administrator", err, fault.Forbidden)
+	_, _, err = b.NewSCIMToken(b.as(b.ann), "Ours", 1)
+	b.must(err)
+}
+
 // TestSCIMDisable ends everything in this tenant at once, and nothing in another.
 func TestSCIMDisable(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 )
 
 // Permissions of SCIM tokens. Who makes one lets a directory make people and
-// fill groups, with all that these groups were given.
+// fill its groups, with all that these groups were given: see NewSCIMToken.
 const (
 	ReadSCIMToken   = "identity:scim-token:read"
 	CreateSCIMToken = "identity:scim-token:create"
@@ -51,7 +51,8 @@ func (s *Service) SCIMTokens(ctx context.Context) ([]SCIMToken, error) {
 }
 
 // NewSCIMToken makes a token of the actor's tenant. The secret is returned
-// once and stored as a hash.
+// once and stored as a hash. Who may do less than a group that directories keep
+// gets fault.Forbidden: with the token they could put themselves into it.
 func (s *Service) NewSCIMToken(ctx context.Context, name string, days int) (string, SCIMToken, error) {
 	a, err := s.authorise(ctx, CreateSCIMToken)
 	if err != nil {
@@ -63,6 +64,9 @@ func (s *Service) NewSCIMToken(ctx context.Context, name string, days int) (stri
 	}
 	if days < 1 || days > maxSCIMTokenDays {
 		return "", SCIMToken{}, fault.BadField("body.expires_in_days", "A SCIM token lives 1 to %d days.", maxSCIMTokenDays)
+	}
+	if err := s.coversDirectory(ctx, a.TenantID); err != nil {
+		return "", SCIMToken{}, err
 	}
 	now := time.Now().UTC()
 	secret := SCIMTokenPrefix + newToken()
@@ -80,6 +84,22 @@ func (s *Service) NewSCIMToken(ctx context.Context, name string, days int) (stri
 		})
 	})
 	return secret, t, err
+}
+
+// coversDirectory fails unless the actor may do all that groups of directories
+// may.
+func (s *Service) coversDirectory(ctx context.Context, tenant id.ID) error {
+	var groups []id.ID
+	err := s.DB.Tenant(ctx, tenant, func(ctx context.Context) (err error) {
+		groups, err = scimStore{}.allGroups(ctx)
+		return err
+	})
+	for _, group := range groups {
+		if err == nil {
+			err = s.Permissions.Covers(ctx, Group{ID: group}.subject())
+		}
+	}
+	return err
 }
 
 // EndSCIMToken ends a token of the actor's tenant at once.

@@ -258,6 +258,16 @@ func inSession(ctx context.Context) (actor.Actor, error) {
 	return a, err
 }
 
+// unnarrowed returns the actor unless it is an API token with scopes: no scope
+// includes its owner's sessions and other tokens.
+func unnarrowed(ctx context.Context) (actor.Actor, error) {
+	a, err := actor.Require(ctx)
+	if err == nil && len(a.Scopes) > 0 {
+		err = fault.New(fault.Forbidden, "The API token's scopes do not include it.")
+	}
+	return a, err
+}
+
 // SignOut ends the actor's session.
 func (s *Service) SignOut(ctx context.Context) error {
 	a, err := actor.Require(ctx)
@@ -269,7 +279,7 @@ func (s *Service) SignOut(ctx context.Context) error {
 
 // Sessions lists the actor's own sessions, the last used first.
 func (s *Service) Sessions(ctx context.Context) ([]Session, error) {
-	a, err := actor.Require(ctx)
+	a, err := unnarrowed(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +298,7 @@ func (s *Service) sessions(ctx context.Context, user, tenant id.ID) ([]Session, 
 
 // EndSession ends one of the actor's own sessions; its sockets are cut.
 func (s *Service) EndSession(ctx context.Context, session id.ID) error {
-	a, err := actor.Require(ctx)
+	a, err := unnarrowed(ctx)
 	if err != nil {
 		return err
 	}
@@ -397,8 +407,8 @@ func (s *Service) endIn(ctx context.Context, user, tenant id.ID) (ended []id.ID,
 	return ended, err
 }
 
-// SessionEnded is the event that cuts sockets; its ID is the session or API
-// token, or zero for all of the user's.
+// SessionEnded is the event that cuts sockets, because a session ended or went to
+// another tenant; its ID is the session or API token, or zero for all of the user's.
 const SessionEnded = "session.ended"
 
 func (s *Service) sessionEnded(ctx context.Context, user, session id.ID) error {
@@ -435,7 +445,8 @@ func (s *Service) TenantsOf(ctx context.Context) ([]id.ID, error) {
 
 // UseTenant makes another tenant the active one of the actor's session. One
 // the person does not belong to is fault.NotFound. The session's limits become
-// those of the stricter tenant.
+// those of the stricter tenant. Its sockets, which act in the tenant before, are
+// cut: browsers come back in the new one.
 func (s *Service) UseTenant(ctx context.Context, tenant id.ID) (actor.Actor, error) {
 	a, err := inSession(ctx)
 	if err != nil {
@@ -456,7 +467,10 @@ func (s *Service) UseTenant(ctx context.Context, tenant id.ID) (actor.Actor, err
 		if err != nil {
 			return err
 		}
-		return s.store.useTenant(ctx, a.Session, tenant, policy)
+		if err := s.store.useTenant(ctx, a.Session, tenant, policy); err != nil || tenant == a.TenantID {
+			return err
+		}
+		return s.sessionEnded(ctx, a.ID, a.Session)
 	})
 	a.TenantID = tenant
 	return a, err

@@ -221,6 +221,12 @@ func (scimStore) countGroups(ctx context.Context) (int, error) {
 	return n, err
 }
 
+// allGroups lists the groups that directories keep.
+func (scimStore) allGroups(ctx context.Context) ([]id.ID, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select id from user_group where source = 'scim' order by id`)
+	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
+}
+
 func (scimStore) groups(ctx context.Context, ids []id.ID) ([]group, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, scimGroupColumns+`and g.id = any($1) order by g.id`, ids)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[group])

@@ -161,3 +161,24 @@ func TestServiceAccountsHoldRoles(t *testing.T) {
 	_, err = b.CreateGroup(b.as(a), "x", "")
 	b.refused("beyond its role", err, fault.Forbidden)
 }
+
+// TestNarrowTokensReachNoSessions: whoever finds a token with scopes learns and
+// ends nothing of its owner's but itself.
+func TestNarrowTokensReachNoSessions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, ann := b.signIn("ann@example.org")
+	_, other, err := b.CreateToken(b.as(ann), identity.NewToken{Name: "Other", Days: 1})
+	b.must(err)
+	secret, mine, err := b.CreateToken(b.as(ann), identity.NewToken{Name: "CI", Days: 1, Scopes: []string{"cmdb:ci:read"}})
+	b.must(err)
+	found, err := b.AuthenticateToken(t.Context(), secret)
+	b.must(err)
+	_, err = b.Sessions(b.as(found))
+	b.refused("listing sessions", err, fault.Forbidden)
+	_, err = b.Tokens(b.as(found))
+	b.refused("listing tokens", err, fault.Forbidden)
+	b.refused("ending a session", b.EndSession(b.as(found), ann.Session), fault.Forbidden)
+	b.refused("ending another token", b.DeleteToken(b.as(found), other.ID), fault.Forbidden)
+	b.must(b.DeleteToken(b.as(found), mine.ID))
+}
