@@ -151,7 +151,8 @@ func (s *Service) UpdateGroup(ctx context.Context, group id.ID, name, descriptio
 	return after, err
 }
 
-// DeleteGroup removes a group with what was given to it; its members stay.
+// DeleteGroup removes a group with what was given to it; its members stay. What
+// was denied to it is theirs again: who may not do that is fault.Forbidden.
 func (s *Service) DeleteGroup(ctx context.Context, group id.ID) error {
 	a, err := s.authorise(ctx, DeleteGroup)
 	if err != nil {
@@ -160,6 +161,9 @@ func (s *Service) DeleteGroup(ctx context.Context, group id.ID) error {
 	return s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
 		g, err := s.store.group(ctx, group)
 		if err != nil {
+			return err
+		}
+		if err := s.Permissions.Releases(ctx, g.subject()); err != nil {
 			return err
 		}
 		if err := s.forget(ctx, a.TenantID, g.subject()); err != nil {
@@ -254,9 +258,13 @@ func (s *Service) AddMember(ctx context.Context, group id.ID, m permission.Subje
 	return s.changeMember(ctx, group, m, "identity.group.member-added", s.enter)
 }
 
-// RemoveMember takes a member out of a group. Taking out what is not in is fine.
+// RemoveMember takes a member out of a group. Taking out what is not in is fine;
+// giving back what the group denies and the actor may not do is fault.Forbidden.
 func (s *Service) RemoveMember(ctx context.Context, group id.ID, m permission.Subject) error {
 	return s.changeMember(ctx, group, m, "identity.group.member-removed", func(ctx context.Context, _ id.ID, g Group, m permission.Subject) (bool, error) {
+		if err := s.Permissions.Releases(ctx, g.subject()); err != nil {
+			return false, err
+		}
 		return s.store.removeGroupMember(ctx, g.ID, m)
 	})
 }

@@ -155,3 +155,23 @@ func TestAddingGivesNoMoreThanOneHas(t *testing.T) {
 	_, _, err = b.CreateServiceAccountToken(b.as(helper), sa.ID, identity.NewToken{Name: "x", Days: 1})
 	b.refused("a token of a stronger service account", err, fault.Forbidden)
 }
+
+// TestLeavingAGroupGivesBackNothingThatOneMayNotDo: a group denies too, and who
+// keeps groups would take that from themselves.
+func TestLeavingAGroupGivesBackNothingThatOneMayNotDo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.group("Restricted")
+	_, err := b.permissions.CreateGrant(b.as(b.ann), permission.DirectGrant{
+		Subject: permission.Subject{Kind: permission.GroupSubject, ID: g.ID}, Grant: permission.Grant{Permission: "cmdb:ci:delete", Effect: permission.Deny},
+	})
+	b.must(err)
+	kim := b.holding("Kim", "kim@example.org", identity.UpdateGroup, identity.DeleteGroup, "cmdb:ci:delete")
+	b.must(b.AddMember(b.as(b.ann), g.ID, user(kim.ID)))
+	b.refused("taking oneself out", b.RemoveMember(b.as(kim), g.ID, user(kim.ID)), fault.Forbidden)
+	b.refused("removing the group", b.DeleteGroup(b.as(kim), g.ID), fault.Forbidden)
+	b.refused("what was denied", b.permissions.Check(b.as(kim), "cmdb:ci:delete"), fault.Forbidden)
+	b.must(b.RemoveMember(b.as(b.ann), g.ID, user(kim.ID)))
+	b.must(b.permissions.Check(b.as(kim), "cmdb:ci:delete"))
+	b.must(b.DeleteGroup(b.as(b.ann), g.ID))
+}

@@ -430,9 +430,14 @@ func (s *Service) ResetFactors(ctx context.Context, user id.ID) error {
 		return err
 	}
 	return s.DB.Core(ctx, func(ctx context.Context) error {
-		acc, err := s.store.byID(ctx, user)
+		acc, err := s.store.lock(ctx, user)
 		if err != nil {
 			return err
+		}
+		if a.Kind != actor.Console { // nobody joined another tenant since
+			if _, err := s.mayChange(ctx, a.TenantID, user); err != nil {
+				return err
+			}
 		}
 		had, err := s.store.factorsOf(ctx, user)
 		if err != nil {

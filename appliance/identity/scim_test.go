@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/fault"
@@ -354,6 +357,34 @@ func TestSCIMOwnUser(t *testing.T) {
 		}
 	}
 	c.user("dday", object{"emails": []object{{"value": "dora@example.org"}}})
+}
+
+// TestSCIMWaitsForWhoJoinsAnotherTenant: an address is changed only while the
+// person is of this tenant alone, also when they join another one just now.
+func TestSCIMWaitsForWhoJoinsAnotherTenant(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c := b.directory(b.tenant)
+	user := c.user("flo@example.org", nil)
+	away := b.anotherTenant("Away")
+	conn, err := pgx.Connect(t.Context(), b.dsn)
+	b.must(err)
+	defer conn.Close(context.Background())
+	joining, err := conn.Begin(t.Context())
+	b.must(err)
+	_, err = joining.Exec(t.Context(), `insert into core.membership (user_id, tenant_id) values ($1, $2)`, user, away)
+	b.must(err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.patch(403, "/Users/"+user, "replace", "userName", "mine@example.org")
+	}()
+	select {
+	case <-done:
+	case <-time.After(300 * time.Millisecond):
+	}
+	b.must(joining.Commit(t.Context()))
+	<-done
 }
 
 // TestSCIMLinksMembers finds people who were made here and writes what the

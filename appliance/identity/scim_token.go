@@ -87,7 +87,7 @@ func (s *Service) NewSCIMToken(ctx context.Context, name string, days int) (stri
 }
 
 // coversDirectory fails unless the actor may do all that groups of directories
-// may.
+// may, and all that is denied to them.
 func (s *Service) coversDirectory(ctx context.Context, tenant id.ID) error {
 	var groups []id.ID
 	err := s.DB.Tenant(ctx, tenant, func(ctx context.Context) (err error) {
@@ -97,6 +97,9 @@ func (s *Service) coversDirectory(ctx context.Context, tenant id.ID) error {
 	for _, group := range groups {
 		if err == nil {
 			err = s.Permissions.Covers(ctx, Group{ID: group}.subject())
+		}
+		if err == nil {
+			err = s.Permissions.Releases(ctx, Group{ID: group}.subject())
 		}
 	}
 	return err

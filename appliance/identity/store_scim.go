@@ -92,9 +92,9 @@ func (scimStore) some(ctx context.Context, tenant id.ID, ids []id.ID, name, emai
 }
 
 // lockMember reads a member and holds membership and account until the
-// transaction ends.
+// transaction ends: nobody joins another tenant meanwhile.
 func (scimStore) lockMember(ctx context.Context, tenant, user id.ID) (member, error) {
-	rows, _ := db.Tx(ctx).Query(ctx, memberColumns+`and m.user_id = $2 for no key update of m, a`, tenant, user)
+	rows, _ := db.Tx(ctx).Query(ctx, memberColumns+`and m.user_id = $2 for update of m, a`, tenant, user)
 	return pgx.CollectExactlyOneRow(rows, scanMember)
 }
 

@@ -217,6 +217,28 @@ func (s *Service) MayGive(ctx context.Context, roles []id.ID) error {
 	})
 }
 
+// Releases fails with fault.Forbidden unless the actor may do everything that is
+// denied to a subject of its tenant: whoever takes somebody out of a group, or the
+// group away, gives back what it denies.
+func (s *Service) Releases(ctx context.Context, holder Subject) error {
+	a, err := actor.Require(ctx)
+	if err != nil || a.Kind.Trusted() {
+		return err
+	}
+	theirs, err := s.of(ctx, a.TenantID, holder)
+	if err != nil {
+		return err
+	}
+	denied := make([]Source, len(theirs.all))
+	for i := range theirs.all {
+		denied[i] = theirs.all[i].Source
+	}
+	if err := s.within(ctx, nil, denied); err != nil {
+		return fault.Wrap(fault.KindOf(err), err, "You cannot do this because it would give back what is denied, and you may not do that yourself. Ask somebody who may do more.")
+	}
+	return nil
+}
+
 // CouldGive fails with fault.Forbidden unless somebody who is not here may give
 // these roles, and what these groups hold, by the rights they have now: the rule
 // of MayGive for what was promised earlier. It runs in a transaction of the
