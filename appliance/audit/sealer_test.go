@@ -2,10 +2,12 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 
 	"nimbus/appliance/actor"
+	"nimbus/appliance/db"
 	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/id"
 )
@@ -43,5 +45,46 @@ func TestPurgedTenantsDoNotStopSealing(t *testing.T) {
 	s.sealer.round(broken)
 	if s.Ready(ctx) == nil {
 		t.Error("a failure of a tenant that is there is not told")
+	}
+}
+
+// TestMovedRowsAreNotReadAgain: after rows were moved from a cluster with higher
+// transaction ids, what was not sealed there is, once, and sealing does not read
+// all of them for each new record.
+func TestMovedRowsAreNotReadAgain(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	c.record(t, 600)
+	err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error {
+		return c.Record(ctx, Entry{Event: "test.thing.done", Target: Target{Kind: "thing"}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const moved = "(xid::text::bigint + 1000000000)::text::xid8"
+	c.superuser(t, "update audit_record set xid = "+moved, "update audit_entry set horizon = (horizon::text::bigint + 1000000000)::text::xid8")
+	c.record(t, 1)
+	if v := c.verified(t, VerifyOptions{}); !v.OK() || v.Checked != 602 {
+		t.Fatalf("%d checked, %+v", v.Checked, v.Breaks)
+	}
+	err = c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error {
+		_, _, horizon, err := c.store.head(ctx)
+		if err != nil {
+			return err
+		}
+		read := func() (n int64) {
+			err = errors.Join(err, db.Tx(ctx).QueryRow(ctx, `select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relid = 'audit_record'::regclass`).Scan(&n))
+			return n
+		}
+		before := read()
+		found, failed := c.store.unlinked(ctx, horizon, batchSize)
+		if n := read() - before; n > 100 || len(found) > 0 {
+			t.Errorf("%d records are read to find %d", n, len(found))
+		}
+		err = errors.Join(err, failed)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

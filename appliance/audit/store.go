@@ -105,10 +105,15 @@ type unlinked struct {
 }
 
 // unlinked returns committed records without a link, in the order of their
-// transactions.
+// transactions. Rows that were moved from another cluster may have ids that lie
+// ahead: with horizon 0 they are looked at, and after that never again.
 func (store) unlinked(ctx context.Context, horizon uint64, limit int) ([]unlinked, error) {
+	ahead := ``
+	if horizon > 0 {
+		ahead = `and r.xid < pg_snapshot_xmax(pg_current_snapshot())`
+	}
 	rows, _ := db.Tx(ctx).Query(ctx, `select r.id, r.body from audit_record r
-		where r.xid >= $1::text::xid8 and not exists (select from audit_entry e where e.record_id = r.id)
+		where r.xid >= $1::text::xid8 `+ahead+` and not exists (select from audit_entry e where e.record_id = r.id)
 		order by r.xid, r.id limit $2`, fmt.Sprint(horizon), limit)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[unlinked])
 }

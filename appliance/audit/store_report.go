@@ -105,7 +105,7 @@ func (insightStore) extent(ctx context.Context, p Period) (e extent, err error) 
 		return e, err
 	}
 	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from audit_record r where r.xid >= coalesce((select horizon from audit_entry order by sequence desc limit 1), '0'::xid8)
-		and not exists (select from audit_entry e where e.record_id = r.id)`).Scan(&e.Waiting)
+		and r.xid < pg_snapshot_xmax(pg_current_snapshot()) and not exists (select from audit_entry e where e.record_id = r.id)`).Scan(&e.Waiting)
 	return e, err
 }
 
