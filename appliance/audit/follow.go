@@ -8,6 +8,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/event"
+	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
 
@@ -53,11 +54,15 @@ const (
 // on. A reader gets at most 50 records in a second, and nothing while it does not read;
 // what it misses is counted, not kept. The channel is closed when ctx
 // ends or the actor may not read the trail any more. Before and Limit of f are
-// not used.
+// not used; with words it returns fault.Invalid: they are made searchable behind
+// the sealer, so that a feed cannot look for them.
 func (s *Service) Follow(ctx context.Context, f Filter) (<-chan Batch, error) {
 	a, err := s.authorise(ctx, ReadPermission)
 	if err != nil {
 		return nil, err
+	}
+	if f.Text != "" {
+		return nil, fault.BadField("filter.text", "A live feed cannot look for words. Search for them in the list of records, or leave them out.")
 	}
 	if err := f.validate(); err != nil {
 		return nil, err
@@ -111,8 +116,11 @@ func (w *follower) run(ctx context.Context) {
 		case <-sweep.C:
 		}
 		batch, err := w.next(ctx)
-		if err != nil {
+		if fault.Is(err, fault.Forbidden) || fault.Is(err, fault.Unauthenticated) || err != nil && w.sealer.purged(ctx, w.actor.TenantID) {
 			return
+		}
+		if err != nil && ctx.Err() == nil { // the next look has what this one could not read
+			w.Logger.Warn("a live feed could not be read", "error", err)
 		}
 		if len(batch.Records) > 0 {
 			select {

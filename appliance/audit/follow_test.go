@@ -9,6 +9,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/db/dbtest"
+	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -100,4 +101,28 @@ func receive(t *testing.T, from <-chan Batch) Batch {
 		t.Fatal("nothing came")
 	}
 	return Batch{}
+}
+
+// TestFollowOutlivesTheDatabase: a feed goes on when the database could not be
+// read for a moment, and loses nothing by it. It does not pretend to look for words.
+func TestFollowOutlivesTheDatabase(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	if _, err := c.Follow(c.user(), Filter{Text: "thing"}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("words: %v", err)
+	}
+	batches, err := c.Follow(c.user(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.record(t, 1)
+	receive(t, batches)
+	c.superuser(t, "alter table audit_entry rename to audit_away")
+	c.Events.Deliver(event.Event{Type: SealedEvent, Tenant: c.tenant, Data: []byte(`{"first":1,"last":1}`)})
+	time.Sleep(3 * followEvery)
+	c.superuser(t, "alter table audit_away rename to audit_entry")
+	c.record(t, 1)
+	if b := receive(t, batches); len(b.Records) != 1 || b.Records[0].Sequence != 2 {
+		t.Errorf("%+v", b)
+	}
 }

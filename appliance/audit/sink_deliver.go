@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,13 +45,13 @@ type Deliverer struct {
 	dirty   map[id.ID]time.Time // chains, and when to look at them
 	running map[id.ID]id.ID     // sink to chain
 	refusal map[id.ID]int       // in a row, by sink
-	dead    map[id.ID]bool      // sinks that are dead
+	dead    map[id.ID]id.ID     // sinks that are dead, to their chains
 	failed  error
 }
 
 func newDeliverer(s *Service) *Deliverer {
 	return &Deliverer{service: s, first: time.Second, signal: make(chan struct{}, 1),
-		dirty: map[id.ID]time.Time{}, running: map[id.ID]id.ID{}, refusal: map[id.ID]int{}, dead: map[id.ID]bool{}}
+		dirty: map[id.ID]time.Time{}, running: map[id.ID]id.ID{}, refusal: map[id.ID]int{}, dead: map[id.ID]id.ID{}}
 }
 
 // Deliverer is the part that runs between Start and Stop.
@@ -138,6 +140,9 @@ func (d *Deliverer) run() {
 func (d *Deliverer) all() {
 	tenants, err := d.service.DB.Tenants(d.ctx)
 	d.note(err)
+	if err == nil {
+		d.forgetDead(func(chain id.ID) bool { return !chain.IsZero() && !slices.Contains(tenants, chain) })
+	}
 	for _, chain := range append([]id.ID{{}}, tenants...) {
 		if chain.IsZero() || !d.service.IsRoot(chain) {
 			d.wake(chain)
@@ -179,9 +184,12 @@ func (d *Deliverer) note(err error) {
 
 // look starts a delivery for each sink of a chain that has something to get.
 func (d *Deliverer) look(chain id.ID) {
-	var due []id.ID
+	var due, dead []id.ID
 	var next *time.Duration
 	err := d.service.in(d.ctx, chain, func(ctx context.Context) (err error) {
+		if dead, err = d.service.store.deadSinks(ctx); err != nil {
+			return err
+		}
 		due, next, err = d.service.store.dueSinks(ctx)
 		return err
 	})
@@ -193,6 +201,7 @@ func (d *Deliverer) look(chain id.ID) {
 		return
 	}
 	d.note(nil)
+	d.noteDead(chain, dead)
 	if next != nil {
 		d.wakeIn(chain, *next)
 	}
@@ -201,6 +210,23 @@ func (d *Deliverer) look(chain id.ID) {
 			d.wakeIn(chain, time.Second)
 		}
 	}
+}
+
+// noteDead keeps which sinks of a chain are dead, whichever node tried them: one
+// that was paused or deleted is not any more.
+func (d *Deliverer) noteDead(chain id.ID, sinks []id.ID) {
+	d.forgetDead(func(of id.ID) bool { return of == chain })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, sink := range sinks {
+		d.dead[sink] = chain
+	}
+}
+
+func (d *Deliverer) forgetDead(of func(chain id.ID) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.dead, func(_, chain id.ID) bool { return of(chain) })
 }
 
 // begin is false when there is no room for another delivery.

@@ -262,7 +262,7 @@ func (w delivery) health(row sinkRow, failure *siem.Error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if failure != nil && row.Health.State == SinkDead {
-		w.dead[w.sink] = true
+		w.dead[w.sink] = w.chain
 		return
 	}
 	delete(w.dead, w.sink)

@@ -143,7 +143,7 @@ func (s *Service) sinkKeyring() (*secret.Keyring, error) {
 
 // RemoveSink deletes a sink with its dead letters.
 func (s *Service) RemoveSink(ctx context.Context, sink id.ID) error {
-	return s.sinkWork(ctx, DeleteSink, func(ctx context.Context, _ id.ID) error {
+	return s.sinkWork(ctx, DeleteSink, func(ctx context.Context, chain id.ID) error {
 		row, err := s.store.sink(ctx, sink, true)
 		if err != nil {
 			return err
@@ -151,6 +151,7 @@ func (s *Service) RemoveSink(ctx context.Context, sink id.ID) error {
 		if err := s.store.deleteSink(ctx, sink); err != nil {
 			return err
 		}
+		s.wakeSinks(ctx, chain)
 		return s.Record(ctx, Entry{Event: "audit.sink.deleted", Priority: Warning, Target: row.target(), Before: row.recorded()})
 	})
 }

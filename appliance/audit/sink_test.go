@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nimbus/appliance/audit/siem"
+	"nimbus/appliance/db"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 )
@@ -359,5 +360,43 @@ func TestSinksKeepTheirSecrets(t *testing.T) {
 	}
 	if strings.Contains(trail.String()+b.log.String(), "path-canary") {
 		t.Error("the path of a webhook, which may be a secret, is in the trail or the log")
+	}
+}
+
+// TestDeadSinkIsForgotten: a dead sink that is paused or deleted does not keep the
+// appliance from being ready, nor does one that another node could not reach.
+func TestDeadSinkIsForgotten(t *testing.T) {
+	t.Parallel()
+	b, c := newSinkBench(t, "127.0.0.0/8"), newCollector(t)
+	ready := func(want bool, when string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); (b.deliverer.Ready(b.ctx) == nil) != want; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v", when, b.deliverer.Ready(b.ctx))
+			}
+		}
+	}
+	for name, end := range map[string]func(id.ID) error{
+		"paused": func(sink id.ID) error {
+			off := false
+			_, err := b.ChangeSink(b.ctx, sink, SinkChange{Enabled: &off})
+			return err
+		},
+		"deleted": func(sink id.ID) error { return b.RemoveSink(b.ctx, sink) },
+	} {
+		sink := b.webhook(c, 50, "test.thing")
+		err := b.DB.Tenant(b.ctx, b.tenant, func(ctx context.Context) error {
+			_, err := db.Tx(ctx).Exec(ctx, `update audit_sink set name = $2, failures = 9, failing_since = now() - interval '2 hours', retry_at = now() + interval '1 hour' where id = $1`, sink.ID, name)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.deliverer.wake(b.tenant)
+		ready(false, "dead")
+		if err := end(sink.ID); err != nil {
+			t.Fatal(err)
+		}
+		ready(true, name)
 	}
 }

@@ -133,6 +133,12 @@ func (store) dueSinks(ctx context.Context) (due []id.ID, next *time.Duration, er
 	return due, next, rows.Err()
 }
 
+// deadSinks lists the sinks to which nothing got for long.
+func (store) deadSinks(ctx context.Context) ([]id.ID, error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select id from audit_sink where enabled and failures > 0 and failing_since <= now() - $1 * interval '1 second'`, deadAfter.Seconds())
+	return pgx.CollectRows(rows, pgx.RowTo[id.ID])
+}
+
 // claim takes or extends the right to deliver, so that only one node does.
 func (store) claim(ctx context.Context, sink, lease id.ID, d time.Duration) (bool, error) {
 	tag, err := db.Tx(ctx).Exec(ctx, `update audit_sink set lease = $2, lease_until = now() + $3 * interval '1 second'
