@@ -74,6 +74,7 @@ func Recorded(kindOf func(*http.Request) Kind, trail Trail) Middleware {
 			ctx := context.WithValue(r.Context(), callKey, c)
 			ctx = context.WithValue(ctx, writerKey, http.ResponseWriter(c))
 			c.request = r.WithContext(ctx)
+			defer c.broken()
 			next.ServeHTTP(c, c.request)
 			if !c.answered {
 				c.WriteHeader(http.StatusOK)
@@ -130,18 +131,31 @@ func (c *recording) WriteHeader(status int) {
 		}
 		return
 	}
-	c.answered, c.Status, c.Duration = true, status, time.Since(c.start)
-	if c.Actor.Kind != "" && (c.gated() || c.kind.Always || c.Refused()) {
-		ctx := context.WithoutCancel(c.request.Context())
-		if err := c.trail.Record(ctx, c.Call); err != nil && c.gated() && !c.Refused() {
-			c.silent = true
-			c.Header().Del("Content-Length")
-			Fail(c.ResponseWriter, c.request, fault.Wrap(fault.Unavailable, err,
-				"The audit trail could not record the end of this request. It may have been done: look before you try again."))
-			return
-		}
+	if err := c.end(status); err != nil && c.gated() && !c.Refused() {
+		c.silent = true
+		c.Header().Del("Content-Length")
+		Fail(c.ResponseWriter, c.request, fault.Wrap(fault.Unavailable, err,
+			"The audit trail could not record the end of this request. It may have been done: look before you try again."))
+		return
 	}
 	c.ResponseWriter.WriteHeader(status)
+}
+
+// end records how the call ended.
+func (c *recording) end(status int) error {
+	c.answered, c.Status, c.Duration = true, status, time.Since(c.start)
+	if c.Actor.Kind == "" || !c.gated() && !c.kind.Always && !c.Refused() {
+		return nil
+	}
+	return c.trail.Record(context.WithoutCancel(c.request.Context()), c.Call)
+}
+
+// broken records a call whose handler panicked before it answered: what it did
+// until then was done. The panic goes on to Recover, which answers.
+func (c *recording) broken() {
+	if !c.answered {
+		_ = c.end(http.StatusInternalServerError) // the answer is an error in any case
+	}
 }
 
 func (c *recording) Write(b []byte) (int, error) {

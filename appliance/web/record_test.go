@@ -111,3 +111,25 @@ func TestTraceParents(t *testing.T) {
 		}
 	}
 }
+
+// TestCallsThatPanicAreRecorded: a handler that panics may have changed
+// something before.
+func TestCallsThatPanicAreRecorded(t *testing.T) {
+	t.Parallel()
+	logger := slog.New(slog.DiscardHandler)
+	var calls []Call
+	trail := Trail{
+		Takes:  func(context.Context, bool) error { return nil },
+		Record: func(_ context.Context, c Call) error { calls = append(calls, c); return nil },
+	}
+	kind := func(*http.Request) Kind { return Kind{Route: "/v1/things"} }
+	who := Authenticated(func(*http.Request) (actor.Actor, bool, error) {
+		return actor.Actor{Kind: actor.User, Name: "ada"}, true, nil
+	})
+	h := Chain(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("on purpose") }), Identify, Recover(logger), Recorded(kind, trail), who)
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/v1/things", nil))
+	if answer.Code != http.StatusInternalServerError || len(calls) != 1 || calls[0].Status != answer.Code || calls[0].Actor.Name != "ada" {
+		t.Errorf("%d is answered, recorded are %+v", answer.Code, calls)
+	}
+}
