@@ -206,7 +206,7 @@ func (a *Appliance) newRealtime(c *Core, providers *provider.Service) *realtime.
 	return realtime.New(realtime.Config{
 		Events: c.Events, Logger: a.cfg.Logger,
 		Authenticate: c.authenticate(), Lives: c.Identity.Lives,
-		Allowed: c.Permissions.Allowed, Held: c.Permissions.Mine, Current: c.BreakGlass.Raise,
+		Allowed: c.Permissions.AllowedOn, Held: c.Permissions.Mine, Current: c.BreakGlass.Raise,
 		Follow: auditapi.Follow(c.Audit), Record: auditapi.Record,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"deployment": func(ctx context.Context, d id.ID) error { _, err := c.Deployments.Deployment(ctx, d); return err },

@@ -258,5 +258,9 @@ func (s *Service) publish(ctx context.Context, a actor.Actor, r Request, name st
 		"kind": r.SubjectKind, "id": r.SubjectID, "name": r.SubjectName,
 		"requested_by": map[string]any{"id": r.RequestedBy, "name": r.RequesterName}, "status": r.Status,
 	}
-	return s.Events.Publish(ctx, event.Event{Type: name, ID: r.SubjectID, Tenant: a.TenantID, Permission: r.Permission}, data)
+	on, err := s.resource(ctx, r)
+	if err != nil {
+		return err
+	}
+	return s.Events.Publish(ctx, event.Event{Type: name, ID: r.SubjectID, Tenant: a.TenantID, Permission: r.Permission, On: on.On()}, data)
 }

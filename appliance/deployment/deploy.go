@@ -138,12 +138,18 @@ func (s *Service) Deployments(ctx context.Context, f Filter) ([]Deployment, erro
 func (s *Service) readable(ctx context.Context, page []Deployment) ([]Deployment, error) {
 	stacks, err := s.store.places(ctx, page)
 	return slices.DeleteFunc(slices.Clone(page), func(d Deployment) bool {
-		on := permission.Resource{Kind: "stack", ID: d.StackID, Attributes: map[string]any{"name": d.StackName}}
-		if st, ok := stacks[d.StackID]; ok {
-			on = st.resource()
-		}
-		return !s.AllowedOn(ctx, ReadStack, running(on, d.Operation, d.Plan))
+		return !s.AllowedOn(ctx, ReadStack, readableAs(d, stacks))
 	}), err
+}
+
+// readableAs is a run as grants see it; of a stack that was deleted the name is
+// known.
+func readableAs(d Deployment, stacks map[id.ID]Stack) permission.Resource {
+	on := permission.Resource{Kind: "stack", ID: d.StackID, Attributes: map[string]any{"name": d.StackName}}
+	if st, ok := stacks[d.StackID]; ok {
+		on = st.resource()
+	}
+	return running(on, d.Operation, d.Plan)
 }
 
 func (s *Service) addApprovals(ctx context.Context, all []Deployment) error {
@@ -326,8 +332,13 @@ func (s *Service) publish(ctx context.Context, d Deployment) error {
 	if err != nil {
 		return err
 	}
+	stacks, err := s.store.places(ctx, []Deployment{d})
+	if err != nil {
+		return err
+	}
+	on := readableAs(d, stacks).On()
 	d.Plan = nil
-	return s.Events.Publish(ctx, event.Event{Type: "deployment.updated", ID: d.ID, Tenant: a.TenantID, Permission: ReadStack}, d)
+	return s.Events.Publish(ctx, event.Event{Type: "deployment.updated", ID: d.ID, Tenant: a.TenantID, Permission: ReadStack, On: on}, d)
 }
 
 // placeOf is where a diagnostic points, as fault.Field has it.

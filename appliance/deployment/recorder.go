@@ -8,6 +8,7 @@ import (
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/event"
+	"nimbus/appliance/id"
 )
 
 const (
@@ -20,6 +21,8 @@ const (
 // engine never waits for the database.
 type recorder struct {
 	j    *job
+	run  id.ID           // the job's run changes while it works
+	on   *event.On       // likewise
 	ctx  context.Context // of the step, without its end
 	wake chan struct{}
 	done chan struct{}
@@ -30,7 +33,8 @@ type recorder struct {
 }
 
 func newRecorder(ctx context.Context, j *job) *recorder {
-	r := &recorder{j: j, ctx: context.WithoutCancel(ctx), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &recorder{j: j, run: j.d.ID, on: running(j.stack.resource(), j.d.Operation, j.d.Plan).On(),
+		ctx: context.WithoutCancel(ctx), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go r.loop()
 	return r
 }
@@ -102,7 +106,7 @@ func (r *recorder) flush() {
 	for len(batch) > 0 {
 		n := min(len(batch), 500)
 		if err := r.store(batch[:n]); err != nil {
-			r.j.Logger.Warn("events of a deployment were not stored", "deployment", r.j.d.ID, "events", n, "error", err)
+			r.j.Logger.Warn("events of a deployment were not stored", "deployment", r.run, "events", n, "error", err)
 		}
 		batch = batch[n:]
 	}
@@ -113,13 +117,13 @@ func (r *recorder) store(batch []Event) error {
 	defer cancel()
 	a, _ := actor.From(ctx)
 	return r.j.DB.Tenant(ctx, r.j.tenant, func(ctx context.Context) error {
-		stored, err := r.j.store.addEvents(ctx, r.j.d.ID, batch, maxEvents)
+		stored, err := r.j.store.addEvents(ctx, r.run, batch, maxEvents)
 		if err != nil {
 			return err
 		}
 		for _, e := range stored {
 			err := r.j.Events.Publish(ctx, event.Event{
-				Type: "deployment.event", ID: r.j.d.ID, Tenant: a.TenantID, Permission: ReadStack, Watched: Subject,
+				Type: "deployment.event", ID: r.run, Tenant: a.TenantID, Permission: ReadStack, On: r.on, Watched: Subject,
 			}, e)
 			if err != nil {
 				return err

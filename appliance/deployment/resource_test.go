@@ -106,3 +106,28 @@ func TestConditionsSeeThePlan(t *testing.T) {
 		b.approve(d)()
 	}), Succeeded)
 }
+
+// TestEventsNameTheirStack: who may not read a stack does not hear of it either.
+func TestEventsNameTheirStack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.stack(oneVM)
+	wantStatus(t, b.up(s), Succeeded)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	heard := map[string]bool{}
+	for _, e := range b.events {
+		if e.Permission == "" {
+			continue
+		}
+		heard[e.Type] = true
+		if e.On == nil || e.On.ID != s.ID || e.On.Attributes["connection_id"] != s.ConnectionID.String() {
+			t.Errorf("%s is about %+v", e.Type, e.On)
+		}
+	}
+	for _, want := range []string{"stack.updated", "deployment.updated", "deployment.event", "approval.requested", "approval.decided"} {
+		if !heard[want] {
+			t.Errorf("nobody hears %s", want)
+		}
+	}
+}

@@ -468,6 +468,6 @@ func (s *Service) recordStack(ctx context.Context, st Stack, name string, before
 		return err
 	}
 	a, _ := actor.From(ctx)
-	return s.Events.Publish(ctx, event.Event{Type: "stack.updated", ID: st.ID, Tenant: a.TenantID, Permission: ReadStack},
+	return s.Events.Publish(ctx, event.Event{Type: "stack.updated", ID: st.ID, Tenant: a.TenantID, Permission: ReadStack, On: st.resource().On()},
 		map[string]any{"id": st.ID, "name": st.Name})
 }

@@ -27,10 +27,21 @@ type Event struct {
 	User id.ID `json:"user_id,omitzero"`
 	// Permission is needed to see it, e.g. "deployment:stack:read".
 	Permission string `json:"permission,omitempty"`
+	// On is what Permission is asked about; nil where grants know no more of it.
+	On *On `json:"on,omitempty"`
 	// Watched events reach only those who watch the subject, e.g. "deployment".
 	Watched string `json:"watched,omitempty"`
 	// Data is the JSON that browsers get.
 	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// On is a subject as grants see it: its compartment counts, and conditions ask
+// about the rest.
+type On struct {
+	Kind        string         `json:"kind"`
+	ID          id.ID          `json:"id,omitzero"`
+	Compartment id.ID          `json:"compartment_id,omitzero"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
 }
 
 // MissedEvent is delivered when events of another node may have been lost:

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"nimbus/appliance/event"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/permission/condition"
@@ -66,6 +67,19 @@ type Resource struct {
 	Kind        string         `json:"kind,omitempty" maxLength:"100"`
 	ID          id.ID          `json:"id,omitzero" nullable:"true"`
 	Attributes  map[string]any `json:"attributes,omitempty"`
+}
+
+// On is the resource as an event names it.
+func (r Resource) On() *event.On {
+	return &event.On{Kind: r.Kind, ID: r.ID, Compartment: r.Compartment, Attributes: r.Attributes}
+}
+
+// ResourceOf is the resource that an event is about.
+func ResourceOf(e event.Event) Resource {
+	if e.On == nil {
+		return Resource{}
+	}
+	return Resource{Kind: e.On.Kind, ID: e.On.ID, Compartment: e.On.Compartment, Attributes: e.On.Attributes}
 }
 
 // Considered is a source that was looked at for a decision.

@@ -8,6 +8,7 @@ import (
 
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/permission"
 	"nimbus/appliance/realtime/socketio"
 )
 
@@ -166,7 +167,7 @@ func (s *Service) idle(ctx context.Context, socket *socketio.Socket) bool {
 }
 
 func (s *Service) mayFollow(ctx context.Context, socket *socketio.Socket) bool {
-	return s.cfg.Allowed(s.acting(ctx, socket), audit.ReadPermission)
+	return s.cfg.Allowed(s.acting(ctx, socket), audit.ReadPermission, permission.Resource{})
 }
 
 // narrowFeed ends the feed of a socket whose actor may not read the trail.

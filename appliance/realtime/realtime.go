@@ -33,8 +33,8 @@ type Config struct {
 	Authenticate func(*http.Request) (actor.Actor, bool, error)
 	// Lives fails when the session or API token of an actor has ended.
 	Lives func(ctx context.Context, a actor.Actor) error
-	// Allowed asks the permission engine, without a record.
-	Allowed func(ctx context.Context, permission string) bool
+	// Allowed asks the permission engine about a resource, without a record.
+	Allowed func(ctx context.Context, permission string, on permission.Resource) bool
 	// Held lists the patterns that the context's actor holds in its tenant,
 	// denials prefixed "!".
 	Held func(ctx context.Context) ([]string, error)
@@ -243,7 +243,7 @@ func (s *Service) mayHave(socket *socketio.Socket, e event.Event) bool {
 	case e.Watched != "" && !slices.Contains(socket.Rooms(), subject{Kind: e.Watched, ID: e.ID}.room()):
 		return false
 	}
-	return e.Permission == "" || s.cfg.Allowed(s.acting(context.Background(), socket), e.Permission)
+	return e.Permission == "" || s.cfg.Allowed(s.acting(context.Background(), socket), e.Permission, permission.ResourceOf(e))
 }
 
 // cut disconnects the sockets of a session that ended, or of all sessions of a user.

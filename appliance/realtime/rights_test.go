@@ -219,7 +219,29 @@ func TestRobustness27SessionThatEndsDuringTheHandshake(t *testing.T) {
 	b.mu.Unlock()
 	go w.listen()
 	w.send("40")
-	if answer := w.hears("4"); strings.Contains(answer, "40{") || !strings.Contains(w.hears("44"), "Forbidden") {
+	if answer := w.hears("Forbidden"); strings.Contains(answer, "40{") || !strings.Contains(answer, "\n44") {
 		t.Errorf("it is connected: %s", answer)
+	}
+}
+
+// TestEventsAreHeldAgainstTheirCompartment: what a denial in one compartment hides
+// is hidden live, too, and what is allowed there alone is heard.
+func TestEventsAreHeldAgainstTheirCompartment(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	secret := id.New()
+	ann, _ := b.person(b.tenant, readThing, readOther)
+	bob, _ := b.person(b.tenant, readOther)
+	b.grant(ann, permission.Grant{Permission: readThing, Effect: permission.Deny, Compartment: secret})
+	b.grant(bob, permission.Grant{Permission: readThing, Effect: permission.Allow, Compartment: secret})
+	hers, his := b.browse(ann), b.browse(bob)
+	b.publish(event.Event{Type: "thing.open", Tenant: b.tenant, Permission: readThing, On: &event.On{Kind: "thing"}})
+	b.publish(event.Event{Type: "thing.secret", Tenant: b.tenant, Permission: readThing, On: &event.On{Kind: "thing", Compartment: secret}})
+	b.publish(event.Event{Type: "other.updated", Tenant: b.tenant, Permission: readOther})
+	if heard := hers.hears("other.updated"); strings.Contains(heard, "thing.secret") || !strings.Contains(heard, "thing.open") {
+		t.Errorf("she hears %s", heard)
+	}
+	if heard := his.hears("other.updated"); !strings.Contains(heard, "thing.secret") || strings.Contains(heard, "thing.open") {
+		t.Errorf("he hears %s", heard)
 	}
 }

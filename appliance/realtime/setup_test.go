@@ -63,7 +63,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.Service = realtime.New(realtime.Config{
 		Events: b.bus, Logger: quiet, Authenticate: b.authenticate, Current: b.current, Lives: b.lives,
-		Allowed: b.rights.Allowed, Held: b.rights.Mine, Follow: auditapi.Follow(trail), Record: auditapi.Record,
+		Allowed: b.rights.AllowedOn, Held: b.rights.Mine, Follow: auditapi.Follow(trail), Record: auditapi.Record,
 		Watchable: map[string]func(context.Context, id.ID) error{
 			"thing":  func(ctx context.Context, _ id.ID) error { return b.rights.Check(ctx, readThing) },
 			"other":  func(ctx context.Context, _ id.ID) error { return b.rights.Check(ctx, readOther) },
