@@ -127,16 +127,29 @@ func (s *Service) approvable(ctx context.Context, a actor.Actor, request id.ID) 
 	if err != nil {
 		return r, err
 	}
-	able, err := s.approvers(ctx, r.TenantID)
+	active, able, err := s.people(ctx, r.TenantID)
 	if err != nil {
 		return r, err
 	}
+	if !active[a.ID] {
+		return r, fault.New(fault.Forbidden, "You do not belong to this tenant, or not any more.")
+	}
 	for _, given := range r.Approvals {
-		if !able[given.User.ID] {
-			return r, fault.New(fault.Conflict, "%s approved this and may not approve any more. Turn it down and ask again.", given.User.Name)
+		if err := s.stands(ctx, r, given, active); err != nil {
+			return r, err
 		}
 	}
-	return r, r.mayApprove(a.ID, len(able))
+	return r, r.mayApprove(a.ID, able)
+}
+
+// stands is fault.Conflict when who gave a consent could not give it any more.
+func (s *Service) stands(ctx context.Context, r Request, given Approval, active map[id.ID]bool) error {
+	who := permission.Subject{Kind: permission.UserSubject, ID: given.User.ID}
+	may, err := s.Permissions.Somewhere(ctx, r.TenantID, who, ApprovePermission)
+	if err == nil && (!may || !active[who.ID]) {
+		err = fault.New(fault.Conflict, "%s approved this and may not approve any more. Turn it down and ask again.", given.User.Name)
+	}
+	return err
 }
 
 func (s *Service) get(ctx context.Context, a actor.Actor, request id.ID) (Request, error) {
@@ -152,27 +165,28 @@ func (s *Service) get(ctx context.Context, a actor.Actor, request id.ID) (Reques
 	return r, err
 }
 
-// approvers are the people who could approve in a tenant.
-func (s *Service) approvers(ctx context.Context, tenant id.ID) (map[id.ID]bool, error) {
+// people are the active members of a tenant, and how many of them could approve.
+func (s *Service) people(ctx context.Context, tenant id.ID) (active map[id.ID]bool, able int, err error) {
 	ctx = actor.AsSystem(ctx, "breakglass", tenant)
 	users, err := s.Identity.Users(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	able := map[id.ID]bool{}
+	active = map[id.ID]bool{}
 	for _, u := range users {
 		if u.Status != identity.Active {
 			continue
 		}
+		active[u.ID] = true
 		d, err := s.Permissions.Explain(ctx, u.ID, ApprovePermission)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if d.Allowed {
-			able[u.ID] = true
+			able++
 		}
 	}
-	return able, nil
+	return active, able, nil
 }
 
 // consent keeps an approval that does not open anything yet.

@@ -112,7 +112,13 @@ func TestConsentEndsWithTheRightToGiveIt(t *testing.T) {
 	must(t, b.permissions.Unassign(system, b.bob.ID, admin))
 	_, err = b.Approve(b.as(b.ann), r.ID, password)
 	wantKind(t, err, fault.Conflict)
-	must(t, b.permissions.Assign(system, b.bob.ID, admin))
+	// A right under a condition, which is about a session, is one.
+	role, err := b.permissions.CreateRole(system, permission.Role{Name: "With MFA", Grants: []permission.Grant{
+		{Permission: breakglass.ApprovePermission, Effect: permission.Allow, Condition: "actor.mfa"}}})
+	must(t, err)
+	must(t, b.permissions.Assign(system, b.bob.ID, role.ID))
+	_, err = b.Approve(b.as(b.ann), r.ID, "not her password")
+	wantKind(t, err, fault.Unauthenticated)
 	off := identity.Disabled
 	_, err = b.people.UpdateUser(system, b.bob.ID, nil, &off)
 	must(t, err)

@@ -217,6 +217,20 @@ func (s *Service) MayGive(ctx context.Context, roles []id.ID) error {
 	})
 }
 
+// Somewhere reports whether a subject of a tenant is allowed something at all, by
+// place or condition or everywhere. What is denied to it is not looked at.
+func (s *Service) Somewhere(ctx context.Context, tenant id.ID, subject Subject, permission string) (bool, error) {
+	q, err := question(permission)
+	if err != nil {
+		return false, err
+	}
+	rights, err := s.of(ctx, tenant, subject)
+	if err != nil {
+		return false, err
+	}
+	return rights.somewhere(q, s.now()), nil
+}
+
 // Releases fails with fault.Forbidden unless the actor may do everything that is
 // denied to a subject of its tenant: whoever takes somebody out of a group, or the
 // group away, gives back what it denies.
