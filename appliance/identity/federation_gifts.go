@@ -145,8 +145,21 @@ func (f *Federation) holds(ctx context.Context, user id.ID, g gift) (bool, error
 		groups, err := f.store.groupsOf(ctx, user)
 		return slices.ContainsFunc(groups, func(n GivenGroup) bool { return n.ID == g.Target }), err
 	}
-	roles, err := f.Identity.Permissions.RolesOf(ctx, user)
-	return slices.ContainsFunc(roles, func(r permission.Role) bool { return r.ID == g.Target }), err
+	whole, err := f.wholeRole(ctx, user, g.Target)
+	return !whole.IsZero(), err
+}
+
+// wholeRole is the assignment by which a person holds a role everywhere and for
+// ever, as claims give it; zero when there is none. One that is limited to a place
+// or a time was given by hand.
+func (f *Federation) wholeRole(ctx context.Context, user, role id.ID) (id.ID, error) {
+	all, err := f.Identity.Permissions.Assignments(ctx, permission.Filter{Kind: permission.UserSubject, Subject: user, Role: role})
+	for _, n := range all {
+		if n.Compartment.IsZero() && n.NotBefore.IsZero() && n.ExpiresAt.IsZero() {
+			return n.ID, nil
+		}
+	}
+	return id.ID{}, err
 }
 
 func (f *Federation) enterGroup(ctx context.Context, tenant, user, group id.ID) error {
@@ -181,7 +194,11 @@ func (f *Federation) takeBack(ctx context.Context, provider, user id.ID, g gift)
 		return err // what is gone gives nothing any more
 	}
 	if g.Kind == roleGift {
-		return f.Identity.Permissions.Unassign(ctx, user, g.Target)
+		whole, err := f.wholeRole(ctx, user, g.Target)
+		if err != nil || whole.IsZero() {
+			return err
+		}
+		return f.Identity.Permissions.UnassignOne(ctx, whole)
 	}
 	if err := f.store.leave(ctx, g.Target, user); err != nil {
 		return err

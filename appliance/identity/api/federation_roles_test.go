@@ -2,9 +2,11 @@ package api_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity/oidc/oidctest"
@@ -64,6 +66,36 @@ func TestRolesFollowTheClaims(t *testing.T) {
 	}
 	if _, ok := c.me(); ok {
 		t.Error("the provider is gone and its session is not")
+	}
+}
+
+// TestLimitedRolesAreNotTheProviders: a role that was given by hand for a time
+// neither keeps the claims from giving the whole role nor goes with it.
+func TestLimitedRolesAreNotTheProviders(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	i := oidctest.New(t)
+	p := b.issuer(i.Server, func(in body) {
+		in["mapping"] = []body{{"claim": "groups", "value": "engineers", "role_id": b.role("Operator")}}
+	})
+	i.Person(oidctest.Claims{"groups": nil})
+	c := b.browser()
+	c.come(p)
+	me, _ := c.me()
+	operator := permission.SystemRoleID(b.home, "Operator")
+	_, err := b.permissions.AssignTo(b.system(), permission.Assignment{
+		Subject: permission.Subject{Kind: permission.UserSubject, ID: id.MustParse(me.User.ID)}, RoleID: operator, ExpiresAt: time.Now().Add(time.Hour)})
+	b.must(err)
+	held := func() (whole, limited int) {
+		const count = `select count(*) from tenant_%s.role_assignment where subject_id = $1 and expires_at is %s null`
+		return value[int](b, fmt.Sprintf(count, b.home.Hex(), ""), me.User.ID), value[int](b, fmt.Sprintf(count, b.home.Hex(), "not"), me.User.ID)
+	}
+	for _, groups := range [][]string{{"engineers"}, nil} {
+		i.Person(oidctest.Claims{"groups": groups})
+		b.browser().come(p)
+		if whole, limited := held(); whole != len(groups) || limited != 1 {
+			t.Errorf("with the groups %v: %d whole, %d limited", groups, whole, limited)
+		}
 	}
 }
 
