@@ -12,7 +12,6 @@ import (
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/identity/saml"
-	"nimbus/appliance/permission"
 	"nimbus/appliance/web"
 )
 
@@ -370,7 +369,7 @@ func (f *Federation) mayChange(ctx context.Context, before, after Provider, c Pr
 	})
 	for _, user := range linked {
 		if err == nil {
-			err = f.Identity.Permissions.Covers(ctx, permission.Subject{Kind: permission.UserSubject, ID: user})
+			err = f.Identity.coversPerson(ctx, before.tenant, user)
 		}
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"nimbus/appliance/actor"
 	"nimbus/appliance/db"
@@ -283,4 +284,28 @@ func TestResetLinksEndWhenThePersonJoinsAnotherTenant(t *testing.T) {
 	b.must(err)
 	b.refused("a link of the first tenant", b.FinishReset(t.Context(), tokenOf(t, r.Link, "/reset-password"), "a password of the administrator", home), fault.Gone)
 	b.signIn("carl@example.org")
+}
+
+// TestHelpersOfTheProviderTakeNobodyOver: who may change people at the provider,
+// and not everything, does not come into a tenant as its administrator.
+func TestHelpersOfTheProviderTakeNobodyOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	system := actor.AsSystem(t.Context(), "test", b.root)
+	role, err := b.permissions.CreateRole(system, permission.Role{Name: "Helper", Grants: []permission.Grant{
+		{Permission: "identity:*:*", Effect: permission.Allow}}})
+	b.must(err)
+	hugo := b.person("Hugo", "hugo@example.org", b.root)
+	b.must(b.permissions.Assign(system, hugo.ID, role.ID))
+	hugo.AuthenticatedAt = time.Now()
+	rita := b.person("Rita", "rita@example.org", b.root)
+	_, err = b.ResetPassword(b.as(hugo), rita.ID)
+	b.must(err)
+	b.exec(`insert into core.membership (user_id, tenant_id) values ($1, $2)`, rita.ID, b.tenant)
+	b.must(b.permissions.Assign(b.as(b.ann), rita.ID, permission.SystemRoleID(b.tenant, permission.TenantAdministrator)))
+	_, err = b.ResetPassword(b.as(hugo), rita.ID)
+	b.refused("the password of a tenant's administrator", err, fault.Forbidden)
+	b.refused("their second factors", b.ResetFactors(b.as(hugo), rita.ID), fault.Forbidden)
+	_, err = b.ResetPassword(b.as(b.acting(b.ann.ID, "Ann", b.root)), rita.ID)
+	b.must(err)
 }

@@ -460,7 +460,7 @@ func (s *Service) mayReset(ctx context.Context, a actor.Actor, user id.ID) error
 	if err := acc.guard(ctx); err != nil {
 		return err
 	}
-	if err := s.Permissions.Covers(ctx, permission.Subject{Kind: permission.UserSubject, ID: user}); err != nil {
+	if err := s.coversPerson(ctx, a.TenantID, user); err != nil {
 		return err
 	}
 	return s.DB.Core(ctx, func(ctx context.Context) error {

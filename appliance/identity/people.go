@@ -398,6 +398,24 @@ func (s *Service) member(ctx context.Context, tenant, user id.ID) (acc account, 
 	return acc, err
 }
 
+// coversPerson fails with fault.Forbidden unless the actor may do all that a
+// member may: in the actor's tenant and, of people whom the provider can change
+// although they belong to other tenants too, everything.
+func (s *Service) coversPerson(ctx context.Context, tenant, user id.ID) error {
+	if err := s.Permissions.Covers(ctx, permission.Subject{Kind: permission.UserSubject, ID: user}); err != nil {
+		return err
+	}
+	var n int
+	err := s.DB.Core(ctx, func(ctx context.Context) (err error) {
+		n, err = s.store.memberships(ctx, user)
+		return err
+	})
+	if err != nil || n < 2 || !s.Permissions.IsRoot(tenant) {
+		return err
+	}
+	return s.Permissions.CoversEverybody(ctx)
+}
+
 // mayChange returns an account that the given tenant may change: one that
 // belongs to it only, and those of other tenants too when it is the root tenant.
 func (s *Service) mayChange(ctx context.Context, tenant, user id.ID) (account, error) {

@@ -8,7 +8,6 @@ import (
 	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
-	"nimbus/appliance/permission"
 )
 
 const resetLife = time.Hour
@@ -43,7 +42,7 @@ func (s *Service) ResetPassword(ctx context.Context, user id.ID) (Reset, error) 
 	if _, err := s.member(ctx, a.TenantID, user); err != nil {
 		return Reset{}, err
 	}
-	if err := s.Permissions.Covers(ctx, permission.Subject{Kind: permission.UserSubject, ID: user}); err != nil {
+	if err := s.coversPerson(ctx, a.TenantID, user); err != nil {
 		return Reset{}, err
 	}
 	token := newToken()
