@@ -13,6 +13,7 @@ import (
 	"nimbus/appliance/actor"
 	"nimbus/appliance/audit"
 	"nimbus/appliance/doctor"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/id"
 )
 
@@ -135,17 +136,14 @@ func (v *vitals) read() (*life, error) {
 	return before, nil
 }
 
-// write replaces the file in one step.
+// write replaces the file. A power cut does not take it back: whether a move may
+// still return can depend on it.
 func (v *vitals) write(l life) error {
 	raw, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	temp := v.path() + ".new"
-	if err := os.WriteFile(temp, raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temp, v.path())
+	return durable.Write(v.path(), raw)
 }
 
 func (v *vitals) watch(ctx context.Context, done chan struct{}) {

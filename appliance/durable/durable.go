@@ -23,6 +23,15 @@ func Create(path string, content []byte) error {
 	return place(path, bytes.NewReader(content), os.Link)
 }
 
+// Remove removes a file: when it returned, a power cut does not bring it back. One
+// that is not there is no error.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // place writes beside, syncs, gives the name, and syncs that.
 func place(path string, content io.Reader, name func(from, to string) error) error {
 	dir := filepath.Dir(path)
