@@ -175,6 +175,9 @@ func (a *Appliance) takeDirectory() error {
 	if _, err := os.Stat(filepath.Join(dir, resetMarker)); err == nil {
 		return errHalfReset
 	}
+	if _, err := os.Stat(filepath.Join(dir, joinMarker)); err == nil {
+		return errHalfJoin
+	}
 	placed, err := backup.Place(dir)
 	if placed {
 		a.cfg.Logger.Info("what was restored is in place", "dir", dir)

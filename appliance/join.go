@@ -9,12 +9,14 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"nimbus/appliance/audit"
 	"nimbus/appliance/db"
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 	"nimbus/appliance/id"
 	"nimbus/appliance/node"
@@ -24,10 +26,14 @@ import (
 // admits it by. Nothing may run on its data directory. Faults are those of node.Fresh.
 func RequestToJoin(cfg Config) (string, error) {
 	a := New(cfg)
-	if err := a.takeDirectory(); err != nil {
+	ask := node.Request
+	switch err := a.takeDirectory(); {
+	case errors.Is(err, errHalfJoin):
+		ask = node.Requested
+	case err != nil:
 		return "", err
 	}
-	recipient, err := node.Request(a.cfg.DataDir)
+	recipient, err := ask(a.cfg.DataDir)
 	return recipient, errors.Join(err, a.Stop(context.Background()))
 }
 
@@ -161,16 +167,27 @@ func Join(ctx context.Context, cfg Config, sealed io.Reader) (Joined, error) {
 	if err := cfg.Role.check(); err != nil {
 		return Joined{}, err
 	}
-	if err := a.takeDirectory(); err != nil {
+	err := a.takeDirectory()
+	half := errors.Is(err, errHalfJoin)
+	if err != nil && !half {
 		return Joined{}, err
 	}
-	j, err := a.join(ctx, sealed)
+	j, err := a.join(ctx, sealed, half)
 	return j, errors.Join(err, a.Stop(ctx))
 }
 
-func (a *Appliance) join(ctx context.Context, sealed io.Reader) (j Joined, err error) {
-	if err := node.Fresh(a.cfg.DataDir); err != nil {
-		return j, err
+// joinMarker tells that a bundle is being put into place: the machine has keys and
+// no settings yet, and nothing may start on it.
+const joinMarker = "node-join"
+
+var errHalfJoin = fault.New(fault.Conflict, "This machine was joining an appliance and was interrupted. Run `nimbus node join` again with what the node printed, or begin again with `nimbus node request`; `nimbus factory-reset` gives it up.")
+
+// join may be killed at any point and run again with the same bundle.
+func (a *Appliance) join(ctx context.Context, sealed io.Reader, half bool) (j Joined, err error) {
+	if !half {
+		if err := node.Fresh(a.cfg.DataDir); err != nil {
+			return j, err
+		}
 	}
 	b, err := node.Open(a.cfg.DataDir, sealed)
 	if err != nil {
@@ -178,6 +195,10 @@ func (a *Appliance) join(ctx context.Context, sealed io.Reader) (j Joined, err e
 	}
 	if b.Config[roleSetting] = string(a.cfg.Role); a.cfg.Role == "" {
 		b.Config[roleSetting] = string(All)
+	}
+	marker := filepath.Join(a.cfg.DataDir, joinMarker)
+	if err := durable.Write(marker, nil); err != nil {
+		return j, err
 	}
 	if err := b.Place(a.cfg.DataDir); err != nil {
 		return j, err
@@ -189,6 +210,9 @@ func (a *Appliance) join(ctx context.Context, sealed io.Reader) (j Joined, err e
 		if err := a.front.Put(ctx, key, value); err != nil {
 			return j, err
 		}
+	}
+	if err := durable.Remove(marker); err != nil { // before the key without which it could not be run again
+		return j, err
 	}
 	return Joined{b.Name, a.lacks(b)}, node.Forget(a.cfg.DataDir)
 }

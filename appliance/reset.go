@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nimbus/appliance/durable"
 	"nimbus/appliance/fault"
 	"nimbus/embedded/postgres"
 )
@@ -89,8 +90,11 @@ func (a *Appliance) takeForReset() (half bool, err error) {
 		return false, fault.New(fault.NotFound, "There is no appliance in %s. Name its data directory with --data-dir.", a.cfg.DataDir)
 	}
 	err = a.takeDirectory()
-	if errors.Is(err, errHalfReset) {
+	switch {
+	case errors.Is(err, errHalfReset):
 		return true, nil
+	case errors.Is(err, errHalfJoin): // which a reset gives up
+		return false, nil
 	}
 	return false, err
 }
@@ -140,7 +144,7 @@ func (a *Appliance) deleteAll(keepBackups bool) error {
 		markers = []string{keptMarker, resetMarker}
 	}
 	for _, name := range markers {
-		if err := os.WriteFile(filepath.Join(a.cfg.DataDir, name), nil, 0o600); err != nil {
+		if err := durable.Write(filepath.Join(a.cfg.DataDir, name), nil); err != nil { // on the disk before anything is gone
 			return err
 		}
 	}
@@ -166,7 +170,7 @@ func (a *Appliance) deleteAll(keepBackups bool) error {
 		return err
 	}
 	for _, name := range slices.Backward(markers) {
-		errs = append(errs, os.Remove(filepath.Join(a.cfg.DataDir, name)))
+		errs = append(errs, durable.Remove(filepath.Join(a.cfg.DataDir, name)))
 	}
 	return errors.Join(errs...)
 }

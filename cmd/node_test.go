@@ -48,6 +48,13 @@ func TestNodeJoins(t *testing.T) {
 	if _, err := nimbus(sealed.String(), "node", "join", "--role", "leader"); exitCode(err) != exitUsage {
 		t.Errorf("joined as leader: %v", err)
 	}
+	interrupted(t, data, b)
+	if again, err := nimbus("", "node", "request"); again != request || err != nil {
+		t.Errorf("asked again after an interruption: %q %v", again, err)
+	}
+	if _, err := nimbus("", "backup", "list"); err == nil || !strings.Contains(explain(err), "was interrupted") {
+		t.Errorf("something starts on a machine that joined by half: %v", err)
+	}
 	told, err := nimbus(sealed.String(), "node", "join", "--role", "worker")
 	if err != nil || !strings.Contains(told, `node of "Lab"`) || !strings.Contains(told, "/theirs is not here") {
 		t.Fatalf("%s %v", told, err)
@@ -69,5 +76,17 @@ func TestNodeJoins(t *testing.T) {
 	}
 	if _, err := nimbus(" ", "node", "admit"); exitCode(err) != exitUsage {
 		t.Errorf("nobody is admitted: %v", err)
+	}
+}
+
+// interrupted leaves a machine as a join does that is killed when the keys are there.
+func interrupted(t *testing.T, data string, b node.Bundle) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(data, "node-join"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.Files = nil
+	if err := b.Place(data); err != nil {
+		t.Fatal(err)
 	}
 }

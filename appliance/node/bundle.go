@@ -51,15 +51,23 @@ func Request(dataDir string) (recipient string, err error) {
 	if err := Fresh(dataDir); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dataDir, keysDir, requestKey)
-	if key, err := readRequest(path); err == nil {
-		return key.Recipient().String(), nil
+	if recipient, err := Requested(dataDir); err == nil {
+		return recipient, nil
 	}
 	key, err := age.GenerateX25519Identity()
 	if err != nil {
 		return "", err
 	}
-	return key.Recipient().String(), durable.Write(path, []byte(key.String()+"\n"))
+	return key.Recipient().String(), durable.Write(filepath.Join(dataDir, keysDir, requestKey), []byte(key.String()+"\n"))
+}
+
+// Requested is the public half of the key that Request made.
+func Requested(dataDir string) (recipient string, err error) {
+	key, err := readRequest(filepath.Join(dataDir, keysDir, requestKey))
+	if err != nil {
+		return "", err
+	}
+	return key.Recipient().String(), nil
 }
 
 // Fresh returns fault.Conflict unless a data directory belongs to no appliance yet.
@@ -145,8 +153,9 @@ func Open(dataDir string, from io.Reader) (b Bundle, err error) {
 	return b, nil
 }
 
-// Place writes keys and settings into a fresh data directory. The key of the
-// request goes last: the bundle cannot be opened again after that.
+// Place writes keys and settings into a fresh data directory, or over what it wrote
+// before. The key of the request stays until Forget: with it the bundle can be opened
+// again.
 func (b Bundle) Place(dataDir string) error {
 	dir := filepath.Join(dataDir, keysDir)
 	for _, name := range slices.Sorted(maps.Keys(b.Keys)) {
