@@ -161,13 +161,14 @@ func loginDSN(dsn, user, password, database string) string {
 	return u.String()
 }
 
-// addressFault says what is wrong with an address. Its text is not repeated: it
-// holds a password.
+// addressFault says what is wrong with an address. Its text is not repeated, and what
+// the library says is no cause that a log would show: it repeats parts of the text,
+// which holds a password.
 func addressFault(err error) error {
 	if strings.Contains(err.Error(), "CA file") || strings.Contains(err.Error(), "client key") || strings.Contains(err.Error(), "read cert") {
-		return fault.Wrap(fault.Invalid, err, "A file that the database address names (sslrootcert, sslcert or sslkey) cannot be read.")
+		return fault.New(fault.Invalid, "A file that the database address names (sslrootcert, sslcert or sslkey) cannot be read.")
 	}
-	return fault.Wrap(fault.Invalid, err, "The database address cannot be read. It looks like postgres://user:password@host:5432/postgres.")
+	return fault.New(fault.Invalid, "The database address cannot be read. It looks like postgres://user:password@host:5432/postgres; in a password / is written %%2F, @ is %%40, : is %%3A, %% is %%25.")
 }
 
 // connect is fault.Invalid for an address that cannot be read, and fault.Unavailable

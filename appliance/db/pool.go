@@ -70,7 +70,7 @@ func openPool(ctx context.Context, dsn string, size int32, limit int) (*pool, er
 func poolConfig(dsn string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "The database address cannot be read.")
+		return nil, addressFault(err)
 	}
 	cfg.MinConns = 0
 	cfg.MaxConnIdleTime = connIdle

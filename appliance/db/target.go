@@ -163,7 +163,7 @@ func (r *Report) capacity(ctx context.Context, conn *pgx.Conn, n Needs) error {
 	var readOnly, encoding string
 	err := conn.QueryRow(ctx, `select current_setting('max_connections')::int,
 		current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
-		(select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()),
+		(select coalesce(sum(numbackends), 1)::int - 1 from pg_stat_database), -- everybody may read it, unlike what sessions of others are
 		current_setting('max_locks_per_transaction')::int, current_setting('max_prepared_transactions')::int,
 		pg_is_in_recovery(), current_setting('default_transaction_read_only'),
 		(select pg_encoding_to_char(encoding) from pg_database where datname = 'template0')`).
