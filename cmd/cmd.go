@@ -58,18 +58,25 @@ func Main(args []string) int {
 	return exitCode(err)
 }
 
-// explain is the message with its cause, unless the message tells it already:
-// whoever runs commands is the operator.
+// explain is the message with its causes, down to the first, unless the message tells
+// them already: whoever runs commands is the operator.
 func explain(err error) string {
-	message := fault.Message(err)
 	var f *fault.Error
 	if !errors.As(err, &f) {
 		return err.Error()
 	}
-	if f.Cause == nil || strings.Contains(message, fault.Message(f.Cause)) || strings.Contains(message, f.Cause.Error()) {
-		return message
+	text := f.Message
+	for cause := f.Cause; cause != nil; {
+		says, next := cause.Error(), error(nil)
+		if inner, ok := cause.(*fault.Error); ok { //nolint:errorlint // what wraps one has more to say
+			says, next = inner.Message, inner.Cause
+		}
+		if !strings.Contains(text, says) {
+			text += ": " + says
+		}
+		cause = next
 	}
-	return message + ": " + f.Cause.Error()
+	return text
 }
 
 func exitCode(err error) int {
