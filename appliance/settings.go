@@ -66,18 +66,27 @@ func (a *Appliance) Settings(ctx context.Context) (Settings, error) {
 }
 
 // Change alters the settings in one step, here and, on a server that is shared, for
-// all nodes.
+// all nodes. What another node changed stays, also when this one has not heard of it.
 func (a *Appliance) Change(ctx context.Context, change func(*Settings)) error {
-	var s Settings
-	err := a.front.Update(ctx, settingsKey, &s, func() error { change(&s); return nil })
-	if err != nil {
+	c := a.core.Load()
+	if c == nil || !a.external() {
+		_, err := a.changeHere(ctx, change)
 		return err
 	}
-	a.settings.Store(&s)
-	if c := a.core.Load(); c != nil && a.external() {
-		return c.Shared.Put(ctx, settingsKey, s.common())
+	known := a.settings.Load().common() // where nothing is shared yet
+	return c.Shared.Update(ctx, settingsKey, &known, func() error {
+		s, err := a.changeHere(ctx, func(s *Settings) { s.take(known); change(s) })
+		known = s.common()
+		return err
+	})
+}
+
+func (a *Appliance) changeHere(ctx context.Context, change func(*Settings)) (s Settings, err error) {
+	err = a.front.Update(ctx, settingsKey, &s, func() error { change(&s); return nil })
+	if err == nil {
+		a.settings.Store(&s)
 	}
-	return nil
+	return s, err
 }
 
 // SealLocal encrypts a setting with the key of the data directory, for a

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"net/url"
 	"sync"
@@ -48,7 +49,8 @@ func (a *Appliance) keeps(c *Core) keeper {
 	return a.front
 }
 
-// share takes over what all nodes have the same, or, at the first of them, tells it.
+// share takes over what all nodes have the same, or, at the first of them, tells it:
+// the settings, and how the certificate is renewed, which lay here until then.
 func (a *Appliance) share(ctx context.Context, c *Core) error {
 	if !a.external() {
 		return nil
@@ -59,14 +61,24 @@ func (a *Appliance) share(ctx context.Context, c *Core) error {
 	case err != nil:
 		return err
 	case !found:
-		return c.Shared.Put(ctx, settingsKey, a.settings.Load().common())
+		return a.shareFirst(ctx, c)
 	}
-	var s Settings
-	err = a.front.Update(ctx, settingsKey, &s, func() error { s.take(all); return nil })
-	if err == nil {
-		a.settings.Store(&s)
-	}
+	_, err = a.changeHere(ctx, func(s *Settings) { s.take(all) })
 	return err
+}
+
+func (a *Appliance) shareFirst(ctx context.Context, c *Core) error {
+	var renewal json.RawMessage
+	kept, err := a.front.Get(ctx, certificateKey, &renewal)
+	if err != nil {
+		return err
+	}
+	if kept {
+		if err := c.Shared.Put(ctx, certificateKey, renewal); err != nil {
+			return err
+		}
+	}
+	return c.Shared.Put(ctx, settingsKey, a.settings.Load().common())
 }
 
 const (

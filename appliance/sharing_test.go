@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"math/big"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"nimbus/appliance/db"
 	"nimbus/appliance/db/dbtest"
 	"nimbus/appliance/event"
 	"nimbus/appliance/node"
@@ -145,5 +147,63 @@ func TestTheCertificateIsOfAllWebNodes(t *testing.T) {
 	}
 	if err := two.take(t.Context()); err != nil || bytes.Equal(two.Front().Certificate().Raw, der) {
 		t.Errorf("the other node keeps it: %v", err)
+	}
+}
+
+// opened makes a web node one that has its database.
+func (n webNode) opened(t *testing.T, d *db.DB) webNode {
+	t.Helper()
+	n.core.DB = d
+	if err := n.share(t.Context(), n.core); err != nil {
+		t.Fatal(err)
+	}
+	n.Appliance.core.Store(n.core)
+	t.Cleanup(func() { n.Appliance.core.Store(nil) }) // the database is the test's
+	return n
+}
+
+// TestWhatAnotherNodeChangedStays changes a setting at one node while the other does
+// not hear of it, and another setting there.
+func TestWhatAnotherNodeChangedStays(t *testing.T) {
+	t.Parallel()
+	d, _ := dbtest.Open(t, node.Migrations)
+	shared := node.NewShared(d, event.NewBus(slog.New(slog.DiscardHandler)))
+	one, two := newWebNode(t, shared).opened(t, d), newWebNode(t, shared).opened(t, d)
+	for _, change := range []struct {
+		at webNode
+		do func(*Settings)
+	}{
+		{one, func(s *Settings) { s.Name = "Renamed" }}, {two, func(s *Settings) { s.TimeZone = "Europe/Vienna" }},
+	} {
+		if err := change.at.Change(t.Context(), change.do); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all common
+	if _, err := shared.Get(t.Context(), settingsKey, &all); err != nil || all.Name != "Renamed" || all.TimeZone != "Europe/Vienna" {
+		t.Errorf("all nodes share %+v %v", all, err)
+	}
+	if now := two.Appliance.settings.Load(); now.Name != "Renamed" || now.TimeZone != "Europe/Vienna" {
+		t.Errorf("the second node has %+v", now.common())
+	}
+}
+
+// TestRenewalOfTheCertificateMovesToTheFirstNode: what a machine alone knew about how
+// its certificate is renewed is known on a server outside, too.
+func TestRenewalOfTheCertificateMovesToTheFirstNode(t *testing.T) {
+	t.Parallel()
+	d, _ := dbtest.Open(t, node.Migrations)
+	shared := node.NewShared(d, event.NewBus(slog.New(slog.DiscardHandler)))
+	first, late := newWebNode(t, shared), newWebNode(t, shared)
+	for n, authority := range map[webNode]string{first: "of the machine", late: "of a stranger"} {
+		if err := n.front.Put(t.Context(), certificateKey, map[string]string{"authority": authority}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.opened(t, d)
+	late.opened(t, d)
+	var kept json.RawMessage
+	if found, err := first.keeps(first.core).Get(t.Context(), certificateKey, &kept); !found || err != nil || !bytes.Contains(kept, []byte("of the machine")) {
+		t.Errorf("the renewal is %s %v", kept, err)
 	}
 }
