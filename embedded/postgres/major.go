@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // ErrMajor means that an earlier major version of Postgres made the cluster: Upgrade brings
@@ -212,6 +214,9 @@ func (h home) fillUpgrade(ctx context.Context, cfg Config, p UpgradePlan, copy f
 		return fmt.Errorf("start the new cluster: %w", err)
 	}
 	err = copy(ctx, old.AdminDSN, fresh.AdminDSN)
+	if err == nil { // a stop that takes too long is not a clean one, and what waits in memory is lost without fsync
+		err = checkpoint(ctx, fresh.AdminDSN(superuser))
+	}
 	stop(fresh)
 	if err != nil {
 		return err
@@ -223,6 +228,17 @@ func (h home) fillUpgrade(ctx context.Context, cfg Config, p UpgradePlan, copy f
 		return err
 	}
 	return syncFilesystem(h.dir)
+}
+
+// checkpoint has a server write everything that it has in memory.
+func checkpoint(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, `checkpoint`)
+	return err
 }
 
 // upgradeReady marks a cluster in upgrade/ as whole, and names where the old one goes.
