@@ -93,6 +93,9 @@ func (a *Appliance) StartDatabase(ctx context.Context, progress Progress) error 
 	if err == nil {
 		err = a.share(ctx, core)
 	}
+	if err == nil {
+		err = a.tellReturn(ctx, core)
+	}
 	if err != nil {
 		d.Close()
 		return err
@@ -147,7 +150,11 @@ func (a *Appliance) openDatabase(ctx context.Context, progress Progress) (d *db.
 		return nil, nil, early, err
 	}
 	progress("bringing the schema up to date", 80)
-	if err := d.Migrate(ctx, history); err != nil {
+	err = a.noteUse(ctx)
+	if err == nil {
+		err = d.Migrate(ctx, history)
+	}
+	if err != nil {
 		d.Close()
 		return nil, nil, early, err
 	}

@@ -77,7 +77,7 @@ func (a *Appliance) MoveOut(ctx context.Context, to Outside, progress Progress) 
 	}
 	for _, step := range []func(context.Context) error{m.begin, m.makeSchemas, m.copyRows, m.copyFiles, m.compare, m.verify, m.conclude} {
 		if err := step(ctx); err != nil {
-			return m.report, fault.Wrap(fault.KindOf(err), err, "The move stopped, and the appliance is as it was: %s", fault.Message(err))
+			return m.report, fault.Wrap(fault.KindOf(err), err, "The move stopped, and the appliance is as it was: %s", sentence(err))
 		}
 	}
 	return m.report, nil
@@ -90,6 +90,10 @@ func (a *Appliance) newMover(ctx context.Context, to Outside, progress Progress)
 	if to.DatabaseURL == "" {
 		return m, fault.New(fault.Invalid, "Name the Postgres server that shall take the databases, with database-url.")
 	}
+	var err error
+	if m.to, err = to.absolute(); err != nil {
+		return m, err
+	}
 	if err := a.offline(ctx); err != nil {
 		return m, err
 	}
@@ -100,7 +104,6 @@ func (a *Appliance) newMover(ctx context.Context, to Outside, progress Progress)
 	if err := m.current(ctx); err != nil {
 		return m, err
 	}
-	var err error
 	if m.from, err = a.adminDSN(ctx); err != nil {
 		return m, err
 	}
@@ -251,8 +254,16 @@ func (m *mover) begin(ctx context.Context) error {
 	}
 	m.core = m.Appliance.core.Load()
 	move := Move{ID: id.New().String(), Target: m.report.To, Began: time.Now().UTC()}
+	if !m.filesStay() {
+		move.Files = m.to.SharedDir
+	}
 	if known := m.settings.Load().Move; known != nil && (m.ours || known.ID == m.unfinished()) {
-		move.ID, move.Began = known.ID, known.Began
+		move.ID, move.Began, move.Returned = known.ID, known.Began, known.Returned
+	}
+	if m.ours { // it bears no mark, and needs none while its sums are known
+		if err := db.MarkTarget(ctx, m.into("postgres"), move.ID); err != nil {
+			return err
+		}
 	}
 	if err := m.Change(ctx, func(s *Settings) { s.Move = &move }); err != nil {
 		return err
@@ -381,17 +392,16 @@ func (a *Appliance) MoveBack(ctx context.Context) error {
 	if move == nil || move.Done == nil {
 		return fault.New(fault.Conflict, "This appliance did not move, so there is nothing to return from.")
 	}
+	if a.cfg.DatabaseURL != "" {
+		return fault.New(fault.Conflict, "The setting database-url names the server to use and counts more than a return. Take it out of nimbus.yaml and the environment first.")
+	}
 	if err := a.mayReturn(ctx, *move); err != nil {
 		return err
 	}
 	if err := a.switchBack(ctx); err != nil {
 		return err
 	}
-	if err := a.StartDatabase(ctx, func(string, int) {}); err != nil {
-		return err
-	}
-	return a.core.Load().Audit.RecordAlone(as(ctx), id.ID{}, audit.Entry{
-		Event: "system.database.returned", Priority: audit.Critical, Target: audit.Target{Kind: "database", Name: move.Target}})
+	return a.StartDatabase(ctx, func(string, int) {}) // which records it
 }
 
 // mayReturn finds out whether anything was written on the new place.
@@ -417,16 +427,16 @@ func (a *Appliance) mayReturn(ctx context.Context, move Move) error {
 }
 
 // returnUnseen decides without the new place, which does not answer: by what this
-// machine knows of its own starts.
+// machine knows of its own starts and commands.
 func (a *Appliance) returnUnseen(why error, move Move) error {
 	started, err := a.startedSince(*move.Done)
 	if err != nil {
 		return err
 	}
-	if started {
-		return fault.Wrap(fault.Conflict, why, "The appliance was started on the new place, which does not answer now, so what was written there would be lost. Bring the server at %s back, or restore a backup", move.Target)
+	if started || move.Used {
+		return fault.Wrap(fault.Conflict, why, "The appliance was used on the new place, which does not answer now, so what was written there would be lost. Bring the server at %s back, or restore a backup", move.Target)
 	}
-	a.cfg.Logger.Warn("the new place does not answer; nothing was started on it from here, so the appliance returns", "server", move.Target, "error", why)
+	a.cfg.Logger.Warn("the new place does not answer; nothing was written on it from here, so the appliance returns", "server", move.Target, "error", why)
 	return nil
 }
 

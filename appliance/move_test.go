@@ -96,6 +96,11 @@ func TestMoveOut(t *testing.T) {
 	returning := moved(t, told.Dir)
 	must(t, returning.MoveBack(t.Context()))
 	must(t, returning.Stop(t.Context()))
+	moving.KillAt = "marking"
+	if report := appliancetest.Move(t, moving); report != nil {
+		t.Errorf("not killed at its second begin: %+v", report)
+	}
+	moving.KillAt = ""
 	s.proved(appliancetest.Move(t, moving))
 
 	last := appliancetest.Spawn(t, told)
@@ -224,6 +229,41 @@ func (s *story) staysThere(dir string) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "postgres")); !errors.Is(err, os.ErrNotExist) {
 		s.t.Errorf("the old databases are there: %v", err)
+	}
+}
+
+// TestAMoveThatACommandUsedDoesNotReturn moves an appliance, runs a command on the new
+// place and takes that away: nothing served there, the clock even says that all was
+// before the move, and yet a return would lose what the command wrote.
+func TestAMoveThatACommandUsedDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	dir := readReleases(t)[0].restore(t)
+	brought := moved(t, dir)
+	_, err := brought.Upgrade(t.Context(), func(string, int) {})
+	must(t, errors.Join(err, brought.Stop(t.Context())))
+	server, dsn := outside(t, postgres.Config{})
+	a := moved(t, dir)
+	_, err = a.MoveOut(t.Context(), appliance.Outside{DatabaseURL: dsn}, func(string, int) {})
+	must(t, errors.Join(err, a.Stop(t.Context())))
+
+	cfg := appliance.Config{DataDir: dir, Listen: "127.0.0.1:0", Version: "test", Logger: appliancetest.Logger(t), DatabaseURL: dsn}
+	overruled := appliance.New(cfg)
+	err = overruled.MoveBack(t.Context())
+	must(t, overruled.Stop(t.Context()))
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "nimbus.yaml") {
+		t.Errorf("returning from what nimbus.yaml names: %v", err)
+	}
+
+	cfg.DatabaseURL = ""
+	_, done, err := appliance.Console(t.Context(), cfg)
+	must(t, err)
+	done()
+	must(t, server.Stop(t.Context()))
+	returning := moved(t, dir)
+	err = returning.MoveBack(t.Context())
+	must(t, returning.Stop(t.Context()))
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), "used on the new place") {
+		t.Errorf("returning would lose what a command wrote: %v", err)
 	}
 }
 

@@ -35,11 +35,11 @@ var (
 
 // examineFiles looks at the folder that is to be shared.
 func (m *mover) examineFiles() {
-	if m.to.SharedDir == "" || m.to.SharedDir == m.sharedDir() {
+	if m.filesStay() {
 		m.check("files", true, "The state of stacks and the archive stay in %s.", m.sharedDir())
 		return
 	}
-	if m.unfinished() == "" && !m.ours && len(filesIn(m.to.SharedDir)) > 0 {
+	if !m.filling() && len(filesIn(m.to.SharedDir)) > 0 {
 		m.check("files", false, "The folder %s holds files of a Nimbus already, below audit or pulumi. Choose an empty one.", m.to.SharedDir)
 		return
 	}
@@ -64,6 +64,25 @@ func (m *mover) examineFiles() {
 	m.check("files", free > needed, "%d MB of files go to %s, where %d MB are free.", needed>>20, m.to.SharedDir, free>>20)
 }
 
+// filesStay is true when the folder that is to be shared is the present one, by
+// whatever name.
+func (m *mover) filesStay() bool {
+	if m.to.SharedDir == "" || m.to.SharedDir == m.sharedDir() {
+		return true
+	}
+	to, err := os.Stat(m.to.SharedDir)
+	if err != nil {
+		return false
+	}
+	from, err := os.Stat(m.sharedDir())
+	return err == nil && os.SameFile(from, to)
+}
+
+// filling is true when what lies in the folder is of a run before of this move.
+func (m *mover) filling() bool {
+	return (m.ours || m.unfinished() != "") && m.settings.Load().Move.Files == m.to.SharedDir
+}
+
 func tryWrite(dir string) error {
 	f, err := os.CreateTemp(dir, ".nimbus-")
 	if err != nil {
@@ -75,7 +94,7 @@ func tryWrite(dir string) error {
 // copyFiles copies what every node needs to the folder that they will share, and
 // reads it back. What is there already with other contents is replaced.
 func (m *mover) copyFiles(ctx context.Context) error {
-	if m.to.SharedDir == "" || m.to.SharedDir == m.sharedDir() {
+	if m.filesStay() {
 		return nil
 	}
 	moved, all := &MovedFiles{To: m.to.SharedDir}, sha256.New()
@@ -95,6 +114,9 @@ func (m *mover) copyFiles(ctx context.Context) error {
 		fmt.Fprintf(all, "%q %s\n", name, sum)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for name := range stale { // of a run before; they are gone here since
 		err = errors.Join(err, os.Remove(filepath.Join(m.to.SharedDir, name)))
 	}

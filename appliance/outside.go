@@ -3,9 +3,12 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"time"
 
+	"nimbus/appliance/audit"
 	"nimbus/appliance/fault"
+	"nimbus/appliance/id"
 )
 
 // Outside names the services that an appliance uses instead of its own.
@@ -26,10 +29,17 @@ type Move struct {
 	ID     string    `json:"id"`
 	Target string    `json:"target"` // host:port
 	Began  time.Time `json:"began_at"`
+	// Files is the folder that it fills besides; "" is none. What lies in another
+	// one is somebody else's.
+	Files string `json:"files,omitempty"`
 	// Sums are of the rows there, by database and schema, when all was proved.
 	Sums map[string]string `json:"sums,omitempty"`
 	// Done is when the settings were switched; nil before, and after a return.
 	Done *time.Time `json:"done_at,omitempty"`
+	// Used is set before anything is written on the new place, by whatever opens it.
+	Used bool `json:"used,omitempty"`
+	// Returned is set from a return until it is recorded.
+	Returned bool `json:"returned,omitempty"`
 }
 
 // Purposes of what is sealed with the local key.
@@ -87,5 +97,48 @@ func (a *Appliance) switchTo(ctx context.Context, o Outside) error {
 
 // switchBack makes the appliance's own services its own again, in one step.
 func (a *Appliance) switchBack(ctx context.Context) error {
-	return a.Change(ctx, func(s *Settings) { s.Database, s.Outside, s.Move.Done = Database{}, nil, nil })
+	return a.Change(ctx, func(s *Settings) {
+		s.Database, s.Outside = Database{}, nil
+		s.Move.Done, s.Move.Used, s.Move.Returned = nil, false, true
+	})
+}
+
+// noteUse remembers that something is about to be written on the new place: from
+// then on a return would lose it. It does not hang on a clock, nor on whether what
+// writes is the appliance or a command.
+func (a *Appliance) noteUse(ctx context.Context) error {
+	m := a.settings.Load().Move
+	if m == nil || m.Done == nil || m.Used || !a.external() {
+		return nil
+	}
+	return a.Change(ctx, func(s *Settings) { s.Move.Used = true })
+}
+
+// tellReturn records a return that was not recorded yet.
+func (a *Appliance) tellReturn(ctx context.Context, c *Core) error {
+	m := a.settings.Load().Move
+	if m == nil || !m.Returned || a.external() {
+		return nil
+	}
+	err := c.Audit.RecordAlone(as(ctx), id.ID{}, audit.Entry{
+		Event: "system.database.returned", Priority: audit.Critical, Target: audit.Target{Kind: "database", Name: m.Target}})
+	if err != nil {
+		return err
+	}
+	return a.Change(ctx, func(s *Settings) { s.Move.Returned = false })
+}
+
+// absolute makes paths mean the same wherever the appliance is started.
+func (o Outside) absolute() (Outside, error) {
+	for _, path := range []*string{&o.ValkeyCA, &o.SharedDir, &o.Temporal.CA, &o.Temporal.Cert, &o.Temporal.Key} {
+		if *path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return o, err
+		}
+		*path = abs
+	}
+	return o, nil
 }

@@ -135,6 +135,11 @@ func externalDSN(dsn string) func(database string) string {
 			return dsn + " dbname=" + database // keyword/value form; the last one counts
 		}
 		u.Path = "/" + database
+		if q := u.Query(); q.Has("dbname") || q.Has("database") { // they count more than the path
+			q.Del("dbname")
+			q.Del("database")
+			u.RawQuery = q.Encode()
+		}
 		return u.String()
 	}
 }
