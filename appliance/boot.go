@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"reflect"
@@ -70,6 +71,7 @@ type Core struct {
 	engine   *pulumi.Engine
 	temporal *temporal.Server
 	client   sdk.Client
+	booted   bool // everything is started
 }
 
 // Progress tells how far a long step is, in percent.
@@ -275,15 +277,11 @@ func (a *Appliance) bootAll(ctx context.Context) error {
 	a.bootMu.Lock()
 	defer a.bootMu.Unlock()
 	c := a.core.Load()
-	if c.Provider != nil {
+	if c.booted {
 		return nil
 	}
 	a.enter("opening the keys")
 	if err := a.openKeyring(ctx, c); err != nil {
-		return err
-	}
-	a.enter("starting Temporal")
-	if err := a.startEmbedded(ctx, c); err != nil {
 		return err
 	}
 	if a.settings.Load().Simulated {
@@ -291,8 +289,34 @@ func (a *Appliance) bootAll(ctx context.Context) error {
 			return err
 		}
 	}
+	before := a.running.count()
+	if err := a.startAll(ctx, c); err != nil {
+		return errors.Join(err, a.startedHalf(ctx, c, before))
+	}
+	c.booted = true
+	return nil
+}
+
+func (a *Appliance) startAll(ctx context.Context, c *Core) error {
+	a.enter("starting Temporal")
+	if err := a.startEmbedded(ctx, c); err != nil {
+		return err
+	}
 	a.enter("starting services")
 	return a.startServices(ctx, c)
+}
+
+// startedHalf stops what a boot that failed had started, so that the next one begins
+// where it began.
+func (a *Appliance) startedHalf(ctx context.Context, c *Core, before int) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), consoleStop)
+	defer cancel()
+	err := a.running.stopAfter(ctx, before)
+	if c.client != nil {
+		c.client.Close()
+	}
+	c.client, c.Provider = nil, nil
+	return err
 }
 
 // openKeyring makes the keyring over the root key that was chosen and proves

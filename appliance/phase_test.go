@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +51,36 @@ func TestReadyMeansThatPeopleCanSignIn(t *testing.T) {
 		if !phases[want] {
 			t.Errorf("%q was not among the phases %v", want, phases)
 		}
+	}
+}
+
+// TestABootThatFailedIsDoneAgain: a boot that broke off half-way leaves nothing running
+// that the next one starts too, and the next one is whole.
+func TestABootThatFailedIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	dir := appliancetest.Dir(t)
+	a := appliance.New(appliance.Config{DataDir: dir, Listen: "127.0.0.1:0", Version: "test", Logger: appliancetest.Logger(t), Unsafe: true})
+	t.Cleanup(func() { _ = a.Stop(context.Background()) })
+	ctx := actor.With(t.Context(), actor.Actor{Kind: actor.Setup, Name: "setup"})
+	must(t, a.Open(ctx))
+	inTheWay := filepath.Join(dir, "life.json")
+	must(t, os.Mkdir(inTheWay, 0o700))
+	if err := a.Boot(ctx); err == nil || !strings.Contains(err.Error(), "life.json") {
+		t.Fatalf("with life.json a folder: %v", err)
+	}
+	must(t, os.Remove(inTheWay))
+	must(t, a.Boot(ctx))
+	client := (&appliancetest.Appliance{Appliance: a, URL: "https://" + a.Front().Addr()}).Client(t)
+	client.Do(http.MethodPost, "/v1/session", map[string]any{"email": "nobody@example.com", "password": "wrong"}, http.StatusUnauthorized, nil)
+	_, body := client.Try(http.MethodGet, "/readyz", nil)
+	var h appliance.Health
+	must(t, json.Unmarshal(body, &h))
+	seen := map[string]bool{}
+	for _, c := range h.Components {
+		if seen[c.Name] || c.Status != "ok" {
+			t.Errorf("%s is %s %s, there before: %t", c.Name, c.Status, c.Message, seen[c.Name])
+		}
+		seen[c.Name] = true
 	}
 }
 

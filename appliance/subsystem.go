@@ -54,10 +54,21 @@ func (r *running) start(ctx context.Context, name string, part subsystem) error 
 }
 
 // stop stops all parts, the last started first. All are stopped even when one fails.
-func (r *running) stop(ctx context.Context) error {
+func (r *running) stop(ctx context.Context) error { return r.stopAfter(ctx, 0) }
+
+// count is how many parts there are.
+func (r *running) count() int {
 	r.mu.Lock()
-	parts := slices.Clone(r.parts)
-	r.parts = nil
+	defer r.mu.Unlock()
+	return len(r.parts)
+}
+
+// stopAfter is stop of all parts but the first started.
+func (r *running) stopAfter(ctx context.Context, first int) error {
+	r.mu.Lock()
+	first = min(first, len(r.parts))
+	parts := slices.Clone(r.parts[first:])
+	r.parts = r.parts[:first:first]
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range slices.Backward(parts) {
