@@ -163,7 +163,12 @@ func (f *fixture) renews(t *testing.T, ca *authority, first Info) {
 	if !f.Automatic(t.Context()) {
 		t.Error("it is not renewed by itself")
 	}
-	orders := ca.orders
+	orders, address := ca.orders, f.URL
+	f.URL = func() string { return "https://moved.test:8443" } // what it would give could not be used
+	if err := f.Renew(t.Context()); !fault.Is(err, fault.Invalid) || ca.orders != orders {
+		t.Errorf("after a move: %v, %d orders", err, ca.orders-orders)
+	}
+	f.URL, f.entries = address, nil
 	ca.refuse = "This name is not ours."
 	for range 3 {
 		if err := f.Renew(t.Context()); !fault.Is(err, fault.Unavailable) {

@@ -181,8 +181,12 @@ func (s *Service) first(ctx context.Context, a *ACME) error {
 	return s.Save(ctx, st)
 }
 
-// give gets a certificate from the authority and puts it into use.
+// give gets a certificate from the authority and puts it into use. One that could not
+// be used, because the address is another now, is not asked for: authorities count.
 func (s *Service) give(ctx context.Context, st *State) error {
+	if err := st.ACME.validate(s.URL()); err != nil {
+		return err
+	}
 	account, err := s.account(ctx, st)
 	if err != nil {
 		return err
