@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -32,14 +34,36 @@ type redactor struct{ known *strings.Replacer }
 // shortestKnown keeps words that are too common from being masked everywhere.
 const shortestKnown = 6
 
+// newRedactor knows each secret also as it stands in a JSON text. Longer ones come
+// first: one that begins like another must not leave its end.
 func newRedactor(known []string) redactor {
-	var pairs []string
+	var all []string
 	for _, k := range known {
-		if len(k) >= shortestKnown {
-			pairs = append(pairs, k, mask)
+		if len(k) < shortestKnown {
+			continue
+		}
+		if all = append(all, k); strings.ContainsFunc(k, escaped) {
+			all = append(all, inJSON(k))
 		}
 	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, k := range all {
+		pairs = append(pairs, k, mask)
+	}
 	return redactor{strings.NewReplacer(pairs...)}
+}
+
+func escaped(r rune) bool { return r < ' ' || r == '"' || r == '\\' }
+
+// inJSON is a text inside the quotes of a JSON string, as the log writes it.
+func inJSON(text string) string {
+	var out strings.Builder
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // a string into memory
+	quoted := strings.TrimSpace(out.String())
+	return quoted[1 : len(quoted)-1]
 }
 
 func (r redactor) text(s string) string {

@@ -42,6 +42,21 @@ func TestRobustness15Masks(t *testing.T) {
 	}
 }
 
+// TestRobustness15KnownSecrets masks secrets that begin like others, and in the log's JSON.
+func TestRobustness15KnownSecrets(t *testing.T) {
+	t.Parallel()
+	known := []string{"postgres://u:p", "postgres://u:p@host/db?x=" + canary, `a"b\c` + canary}
+	recent := NewRecent()
+	recent.Wrap(slog.New(slog.DiscardHandler)).Error("it failed", "reason", "with "+known[1]+" and "+known[2])
+	var log bytes.Buffer
+	if _, err := recent.WriteTo(&log); err != nil {
+		t.Fatal(err)
+	}
+	if got := newRedactor(known).text(log.String()); strings.Contains(got, canary) || !strings.Contains(got, mask) {
+		t.Errorf("the log is %s", got)
+	}
+}
+
 // TestRobustness15Bundle plants secrets in every part of a bundle, in what
 // fails too.
 func TestRobustness15Bundle(t *testing.T) {
