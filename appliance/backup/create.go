@@ -54,6 +54,8 @@ func (s *Service) begin(ctx context.Context, backup id.ID, kind Kind, workflow s
 	if _, err := s.to(set); err != nil {
 		return Backup{}, err
 	}
+	s.starting.Lock()
+	defer s.starting.Unlock()
 	all, err := s.catalogue(ctx)
 	if err != nil {
 		return Backup{}, err

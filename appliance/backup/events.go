@@ -8,7 +8,7 @@ var _ = audit.Declare(
 	audit.EventType{Code: "backup.archive.finished", Priority: audit.Notice, Description: "it was made, failed (with the reason) or was cancelled"},
 	audit.EventType{Code: "backup.archive.verified", Priority: audit.Notice, Description: "a backup was restored into a scratch directory; a failure says what does not hold"},
 	audit.EventType{Code: "backup.archive.deleted", Priority: audit.Warning, Description: "somebody deleted a backup, or stopped one"},
-	audit.EventType{Code: "backup.archive.pruned", Priority: audit.Notice, Description: "a backup that the policy does not keep was deleted"},
+	audit.EventType{Code: "backup.archive.pruned", Priority: audit.Notice, Description: "a backup that the policy does not keep was deleted; `file_stays` where it lies in a place that the settings do not name any more"},
 	audit.EventType{Code: "backup.upgrade.skipped", Priority: audit.Warning, Description: "the data was brought to a later release without a backup; with the reason"},
 	audit.EventType{Code: "backup.settings.updated", Priority: audit.Warning, Description: "where, when or to whom backups are made was changed; with before and after, without secrets"},
 	audit.EventType{Code: "backup.target.tested", Description: "somebody tested the target; a failure says why"},

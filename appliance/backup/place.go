@@ -160,7 +160,11 @@ func (s stage) place(dataDir string, r restored) error {
 		return err
 	}
 	_ = os.Remove(before) // only when nothing was there
-	return errors.Join(os.Remove(s.mark()), s.remove())
+	// A power cut must not bring back the mark without what it speaks of.
+	if err := errors.Join(os.Remove(s.mark()), syncAll(s.dir)); err != nil {
+		return err
+	}
+	return s.remove()
 }
 
 // move renames what is there.

@@ -90,7 +90,7 @@ func (s Settings) reaches(b Backup) error {
 	if s.Target.String() == b.Target {
 		return nil
 	}
-	return fault.New(fault.Conflict, "This backup lies in another place (%s) than the settings name. Name that place again to check it.", b.Target)
+	return fault.New(fault.Conflict, "This backup lies in another place (%s) than the settings name. Name that place again first.", b.Target)
 }
 
 // verifiable refuses to check what cannot be checked now.

@@ -60,8 +60,12 @@ func (s *Service) prune(ctx context.Context) ([]Backup, error) {
 
 // give deletes a backup that the policy does not keep.
 func (s *Service) give(ctx context.Context, b Backup) error {
-	err := s.Audit.RecordAlone(ctx, id.ID{}, audit.Entry{Event: "backup.archive.pruned", Priority: audit.Notice, Target: target(b.ID),
-		Details: map[string]any{"started_at": b.StartedAt, "target": b.Target}})
+	set, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.Audit.RecordAlone(ctx, id.ID{}, audit.Entry{Event: "backup.archive.pruned", Priority: audit.Notice, Target: target(b.ID),
+		Details: map[string]any{"started_at": b.StartedAt, "target": b.Target, "file_stays": set.reaches(b) != nil}})
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,8 @@ func (s *Service) give(ctx context.Context, b Backup) error {
 }
 
 // Remove deletes a backup, the newest too, or stops one that is being made or
-// verified. Faults: NotFound, Gone, and Conflict for one that a console makes.
+// verified. Faults: NotFound, Gone, and Conflict for one that a console makes or whose
+// file lies in another place than the settings name.
 func (s *Service) Remove(ctx context.Context, backup id.ID) error {
 	if err := s.Check(ctx, Delete); err != nil {
 		return err
@@ -84,6 +89,9 @@ func (s *Service) Remove(ctx context.Context, backup id.ID) error {
 	}
 	if b.State == Pruned {
 		return fault.New(fault.Gone, "This backup was deleted already.")
+	}
+	if err := s.deletable(ctx, b); err != nil {
+		return err
 	}
 	err = s.Audit.RecordAlone(ctx, id.ID{}, audit.Entry{Event: "backup.archive.deleted", Priority: audit.Warning, Target: target(backup),
 		Details: map[string]any{"state": b.State, "started_at": b.StartedAt, "target": b.Target}})
@@ -98,6 +106,18 @@ func (s *Service) Remove(ctx context.Context, backup id.ID) error {
 	}
 	_, err = s.change(ctx, backup, func(b *Backup) { b.State, b.Bytes = Pruned, 0 })
 	return err
+}
+
+// deletable refuses to say that a file is deleted which is not reached.
+func (s *Service) deletable(ctx context.Context, b Backup) error {
+	if b.open() || b.Bytes == 0 {
+		return nil
+	}
+	set, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	return set.reaches(b)
 }
 
 // adopt takes backups of this appliance into the catalogue that it does not

@@ -85,6 +85,7 @@ type Segment struct {
 type Service struct {
 	Config
 	sending  sync.Mutex // one sender of the log at a time
+	starting sync.Mutex // one look at a time whether another backup is made
 	mu       sync.Mutex // guards what follows
 	progress map[id.ID]Progress
 	client   sdk.Client

@@ -416,8 +416,48 @@ func TestABackupElsewhereIsNotCalledDamaged(t *testing.T) {
 	if _, _, err := b.VerifyNow(b.ctx(), made.ID, quiet); !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), b.target) {
 		t.Errorf("got %v", err)
 	}
+	if err := b.Remove(b.ctx(), made.ID); !fault.Is(err, fault.Conflict) || len(b.inTarget("backups")) != 2 {
+		t.Errorf("deleting it: %v", err)
+	}
 	if now, err := b.find(b.ctx(), made.ID); err != nil || !now.Proven() {
 		t.Errorf("it is %+v, %v", now, err)
+	}
+}
+
+// TestAskedForTwice: of two who press the button at once one gets a backup.
+func TestAskedForTwice(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	ended := make(chan error, 8)
+	for range cap(ended) {
+		go func() { _, err := b.begin(b.ctx(), id.New(), Manual, "backup-x"); ended <- err }()
+	}
+	made := 0
+	for range cap(ended) {
+		if err := <-ended; err == nil {
+			made++
+		} else if !fault.Is(err, fault.Conflict) {
+			t.Error(err)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d are being made", made)
+	}
+}
+
+// TestCopiesOfKilledBackupsAreRemoved: they hold what the local store did.
+func TestCopiesOfKilledBackupsAreRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.configure()
+	old, young := filepath.Join(b.DataDir, snapshotPrefix+"1"), filepath.Join(b.DataDir, snapshotPrefix+"2")
+	must(t, errors.Join(os.Mkdir(old, 0o700), os.WriteFile(filepath.Join(old, "data.db"), nil, 0o600), os.Mkdir(young, 0o700)))
+	must(t, os.Chtimes(old, time.Time{}, time.Now().Add(-2*time.Hour)))
+	_, err := b.Run(b.ctx(), Manual, false, quiet)
+	must(t, err)
+	if left, _ := filepath.Glob(filepath.Join(b.DataDir, snapshotPrefix+"*")); !slices.Equal(left, []string{young}) {
+		t.Errorf("left are %v", left)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"nimbus/appliance/fault"
 )
@@ -73,7 +74,10 @@ func (s *Service) databases(ctx context.Context, p *packer, report Report) error
 
 // snapshot adds a copy of the local store.
 func (s *Service) snapshot(ctx context.Context, p *packer) error {
-	dir, err := os.MkdirTemp(s.DataDir, ".backup-")
+	if err := sweepSnapshots(s.DataDir); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(s.DataDir, snapshotPrefix)
 	if err != nil {
 		return err
 	}
@@ -83,6 +87,20 @@ func (s *Service) snapshot(ctx context.Context, p *packer) error {
 		return err
 	}
 	return addFile(p, "local/pb/data.db", copied)
+}
+
+const snapshotPrefix = ".backup-"
+
+// sweepSnapshots removes the copies of the local store that backups left which were
+// killed. One of a backup that is being made is younger.
+func sweepSnapshots(dataDir string) error {
+	left, err := filepath.Glob(filepath.Join(dataDir, snapshotPrefix+"*"))
+	for _, dir := range left {
+		if info, statErr := os.Stat(dir); statErr == nil && time.Since(info.ModTime()) > time.Hour {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
 // tree adds all files below a folder of the data directory. What is not there,
