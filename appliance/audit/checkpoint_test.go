@@ -202,9 +202,9 @@ func TestStreamsOfAChain(t *testing.T) {
 		"none":        {StreamOptions{Keep: func(Sealed) bool { return false }, Filter: "none"}, 0},
 		"the last":    {StreamOptions{From: 5130}, 1},
 		"leaves":      {StreamOptions{LeavesOnly: true}, 5130},
-		"found": {StreamOptions{Next: func(ctx context.Context, after, last int64, limit int) ([]Sealed, error) {
+		"found": {StreamOptions{Next: func(ctx context.Context, after, last int64, limit int) ([]Sealed, int64, error) {
 			all, err := c.store.stretch(ctx, after+1, last, limit)
-			return all[:min(len(all), 1)], err
+			return all[:min(len(all), 1)], last, err
 		}, Filter: "the first", From: 5000}, 1},
 	} {
 		_, r := c.export(t, try.o, early.Note)

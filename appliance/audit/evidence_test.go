@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -182,5 +183,71 @@ func TestRecordsThatCannotBeReadBack(t *testing.T) {
 				t.Errorf("%d found, %v", len(found), err)
 			}
 		})
+	}
+}
+
+// TestLargeRecordsAreNotKept: records of the largest size are hashed while they
+// are read, and what is wrong with one is found all the same.
+func TestLargeRecordsAreNotKept(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	text := strings.Repeat("large ", 600)
+	texts := make([]string, 30)
+	for i := range texts {
+		texts[i] = text
+	}
+	for range 40 {
+		if err := c.RecordAlone(c.ctx, c.tenant, Entry{Event: "test.thing.done", Target: Target{Kind: "thing", Name: text}, Details: map[string]any{"texts": texts}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := c.verified(t, VerifyOptions{}); !v.OK() || v.Checked != 40 {
+		t.Fatalf("%+v", v)
+	}
+	st := &stretch{first: 1, last: 40}
+	err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error { return c.store.entries(ctx, 1, 40, st.add) })
+	if err != nil || len(st.rows) != 40 || len(st.bytes) > 40*largeRow {
+		t.Errorf("%d bytes of %d records are kept, %v", len(st.bytes), len(st.rows), err)
+	}
+	c.superuser(t, "update audit_record set body = set_byte(body, 40000, get_byte(body, 40000) # 1) where id = (select record_id from audit_entry where sequence = 7)",
+		"update audit_entry set target_name = 'Eve' where sequence = 9")
+	v := c.verified(t, VerifyOptions{})
+	wantBreakAt(t, v, 7, BreakHash)
+	wantBreakAt(t, v, 9, BreakIndex)
+}
+
+// TestPortionsFitTheMemory: large records are read a few at a time, and none is
+// left out for it.
+func TestPortionsFitTheMemory(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	c.record(t, 20)
+	err := c.DB.Tenant(c.ctx, c.tenant, func(ctx context.Context) error {
+		var got []int64
+		for after, most := int64(0), 1; after < 20; most += 400 {
+			found, upTo, err := c.store.portion(ctx, after+1, 20, 8, most)
+			if err != nil || len(found) == 0 || len(found) > 8 || upTo < found[len(found)-1].Sequence {
+				t.Fatalf("after %d: %d found up to %d, %v", after, len(found), upTo, err)
+			}
+			bytes := 0
+			for _, r := range found {
+				got, bytes = append(got, r.Sequence), bytes+len(r.Body)
+			}
+			if len(found) > 1 && bytes > most {
+				t.Errorf("%d records have %d bytes, not %d", len(found), bytes, most)
+			}
+			after = upTo
+		}
+		if len(got) != 20 {
+			t.Errorf("read are %v", got)
+		}
+		found, upTo, err := c.store.portion(ctx, 21, 30, 8, 1)
+		if len(found) != 0 || upTo != 30 {
+			t.Errorf("of nothing %d are found up to %d", len(found), upTo)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -301,7 +301,7 @@ func (x *exporting) stream(ctx context.Context) error {
 	}
 	if !x.Filter.empty() {
 		o.Filter, o.Match = x.Filter, x.Filter.matcher()
-		o.Next = func(ctx context.Context, after, last int64, limit int) ([]Sealed, error) {
+		o.Next = func(ctx context.Context, after, last int64, limit int) ([]Sealed, int64, error) {
 			return x.store.following(ctx, x.Filter, after, last, limit)
 		}
 	}

@@ -67,20 +67,24 @@ func (store) forgetExport(ctx context.Context, export id.ID) error {
 }
 
 // following returns matching records after a sequence number, up to last, the
-// oldest first.
-func (st store) following(ctx context.Context, f Filter, after, last int64, limit int) ([]Sealed, error) {
+// oldest first, as many as fit a batch, and up to where there are no others.
+func (st store) following(ctx context.Context, f Filter, after, last int64, limit int) (found []Sealed, upTo int64, err error) {
 	f.After, f.Before = after, last+1
 	t, err := st.terms(ctx, f)
 	if err != nil || t.none {
-		return nil, err
+		return nil, last, err
 	}
 	from, args := t.from(page{"asc", limit})
 	rows, _ := db.Tx(ctx).Query(ctx, from, args...)
 	sequences, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	found, err := st.read(ctx, sequences)
+	fit, upTo, err := st.fitting(ctx, sequences, last, limit, streamBytes)
+	if err != nil {
+		return nil, 0, err
+	}
+	found, err = st.read(ctx, fit)
 	slices.Reverse(found)
-	return found, err
+	return found, upTo, err
 }

@@ -45,6 +45,39 @@ func (store) leaves(ctx context.Context, first, last int64) (map[int64]Hash, err
 	return found, err
 }
 
+// portion is stretch of records whose bodies together have not more than some
+// bytes, one at least, and up to where there are no others.
+func (st store) portion(ctx context.Context, first, last int64, limit, most int) (found []Sealed, upTo int64, err error) {
+	rows, _ := db.Tx(ctx).Query(ctx, `select sequence from audit_entry where sequence between $1 and $2 order by sequence limit $3`, first, last, limit)
+	sequences, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, 0, err
+	}
+	if _, upTo, err = st.fitting(ctx, sequences, last, limit, most); err != nil {
+		return nil, 0, err
+	}
+	found, err = st.stretch(ctx, first, upTo, limit)
+	return found, upTo, err
+}
+
+// fitting are the first of ascending sequence numbers whose bodies together have
+// not more than some bytes, one at least. upTo is the last of them, or last when
+// they are all that there are.
+func (store) fitting(ctx context.Context, sequences []int64, last int64, limit, most int) (fit []int64, upTo int64, err error) {
+	if len(sequences) == 0 {
+		return nil, last, nil
+	}
+	var n int
+	err = db.Tx(ctx).QueryRow(ctx, `select count(*) from (
+			select sum(octet_length(r.body)) over (order by e.sequence) as bytes
+			from audit_entry e join audit_record r on r.id = e.record_id where e.sequence = any($1)) s where bytes <= $2`, sequences, most).Scan(&n)
+	if n == len(sequences) && n < limit {
+		return sequences, last, err
+	}
+	fit = sequences[:max(min(n, len(sequences)), 1)]
+	return fit, fit[len(fit)-1], err
+}
+
 // stretch returns up to limit sealed records from first to last, oldest first.
 func (store) stretch(ctx context.Context, first, last int64, limit int) ([]Sealed, error) {
 	rows, _ := db.Tx(ctx).Query(ctx, `select e.sequence, e.leaf, e.link, e.sealed_at, r.body from audit_entry e join audit_record r on r.id = e.record_id

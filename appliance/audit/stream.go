@@ -25,8 +25,9 @@ type StreamOptions struct {
 	// Keep tells whether a record goes in; nil: all do.
 	Keep func(Sealed) bool
 	// Next, when set, finds the records that go in: at most limit of them after a sequence
-	// number and not after another one, the oldest first. It runs in a transaction of the chain.
-	Next func(ctx context.Context, after, last int64, limit int) ([]Sealed, error)
+	// number and not after another one, the oldest first, and up to where there are no others.
+	// It runs in a transaction of the chain.
+	Next func(ctx context.Context, after, last int64, limit int) (found []Sealed, upTo int64, err error)
 	// Record is called for each record that goes in, before it is written.
 	Record func(Sealed) error
 	// LeavesOnly writes the leaves of the records without their bodies, as the proof of what
@@ -66,8 +67,12 @@ type Stream struct {
 	Checkpoint Checkpoint
 }
 
-// streamBatch is how many records are read in one transaction.
-const streamBatch = 2000
+// streamBatch is how many records are read in one transaction, and streamBytes
+// how long their bodies are together; one is read however long it is.
+const (
+	streamBatch = 2000
+	streamBytes = 16 << 20
+)
 
 // WriteStream writes records of a chain as package ledger's format has it,
 // with the newest checkpoint. It does not authorise. It returns fault.Invalid
@@ -201,7 +206,7 @@ func (st *streamer) explained(ctx context.Context) error {
 // batch writes the next records up to one, with what lies between them.
 func (st *streamer) batch(ctx context.Context, to int64) error {
 	nodes := st.treeOf(ctx)
-	found, err := st.next(ctx, st.out.Next()-1, to)
+	found, upTo, err := st.next(ctx, st.out.Next()-1, to)
 	if err != nil {
 		return err
 	}
@@ -214,19 +219,14 @@ func (st *streamer) batch(ctx context.Context, to int64) error {
 			return err
 		}
 	}
-	switch {
-	case len(found) < streamBatch:
-		return st.skip(nodes, to, why)
-	default: // the tail of the batch may have been left out
-		return st.skip(nodes, found[len(found)-1].Sequence, why)
-	}
+	return st.skip(nodes, upTo, why) // the tail of the batch may have been left out
 }
 
-func (st *streamer) next(ctx context.Context, after, to int64) ([]Sealed, error) {
+func (st *streamer) next(ctx context.Context, after, to int64) (found []Sealed, upTo int64, err error) {
 	if st.Next != nil {
 		return st.Next(ctx, after, to, streamBatch)
 	}
-	return st.store.stretch(ctx, after+1, to, streamBatch)
+	return st.store.portion(ctx, after+1, to, streamBatch, streamBytes)
 }
 
 func (st *streamer) record(nodes *tree, r Sealed, why string) error {

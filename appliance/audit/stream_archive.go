@@ -49,6 +49,7 @@ func (st *streamer) fromArchive(ctx context.Context, seg archived) error {
 		return err
 	}
 	var found []Sealed
+	bytesFound := 0
 	write := func(upTo int64) error {
 		return st.in(ctx, st.Tenant, func(ctx context.Context) error {
 			nodes := st.treeOf(ctx)
@@ -57,7 +58,7 @@ func (st *streamer) fromArchive(ctx context.Context, seg archived) error {
 					return err
 				}
 			}
-			found = found[:0]
+			found, bytesFound = found[:0], 0
 			return st.skip(nodes, upTo, ledger.Filtered)
 		})
 	}
@@ -67,7 +68,8 @@ func (st *streamer) fromArchive(ctx context.Context, seg archived) error {
 			return nil
 		}
 		leaf := ledger.Leaf(body)
-		if found = append(found, Sealed{Sequence: n, Body: bytes.Clone(body), Leaf: leaf[:]}); len(found) < streamBatch {
+		found = append(found, Sealed{Sequence: n, Body: bytes.Clone(body), Leaf: leaf[:]})
+		if bytesFound += len(body); len(found) < streamBatch && bytesFound < streamBytes {
 			return nil
 		}
 		return write(n)

@@ -141,9 +141,15 @@ type chainRow struct {
 	at       [columnCount + 1]int32 // where the columns begin in the stretch
 	null     uint32                 // a bit for each column
 
+	hashed  bool // while it was read
 	leaf    Hash // of the body
 	differs string
 }
+
+// largeRow is how many bytes of a row are kept until its stretch is hashed. Of a
+// larger one no more than its hashes is, so that records of the largest size do
+// not fill the memory.
+const largeRow = 8 << 10
 
 func (r *chainRow) column(b []byte, i int) []byte {
 	if r.null&(1<<i) != 0 {
@@ -246,6 +252,10 @@ func (v *verifier) load(ctx context.Context, st *stretch) (err error) {
 
 func (st *stretch) add(raw [][]byte) error {
 	var r chainRow
+	if raw[colBody] != nil && size(raw) > largeRow {
+		r.hash((*[columnCount][]byte)(raw))
+		raw = r.kept(raw)
+	}
 	for i, column := range raw {
 		r.at[i] = int32(len(st.bytes))
 		if column == nil {
@@ -269,10 +279,30 @@ func (st *stretch) hash() {
 		for c := range columns {
 			columns[c] = r.column(st.bytes, c)
 		}
-		if columns[colBody] == nil {
-			continue
+		if columns[colBody] != nil && !r.hashed {
+			r.hash(&columns)
 		}
-		r.leaf = ledger.Leaf(columns[colBody])
-		r.differs = differs(&columns)
 	}
+}
+
+func (r *chainRow) hash(columns *[columnCount][]byte) {
+	r.hashed, r.leaf, r.differs = true, ledger.Leaf(columns[colBody]), differs(columns)
+}
+
+// kept is what is needed of a row that was hashed: its place, its hashes, and
+// the body when it tells of what was pruned.
+func (r *chainRow) kept(raw [][]byte) [][]byte {
+	kept := make([][]byte, columnCount)
+	kept[colSequence], kept[colLeaf], kept[colLink], kept[colBody] = raw[colSequence], raw[colLeaf], raw[colLink], []byte{}
+	if string(raw[colEvent]) == PrunedEvent {
+		kept[colBody] = raw[colBody]
+	}
+	return kept
+}
+
+func size(columns [][]byte) (n int) {
+	for _, c := range columns {
+		n += len(c)
+	}
+	return n
 }
