@@ -235,8 +235,35 @@ func (p *program) checkReferences(resources *yaml.Node, config map[string]Config
 			}
 			return at(n, "%q has to belong to a guest of this program. Write %s: ${name.vmId} with the guest's name.", name, key)
 		}
+		if err := p.checkNamed(name, body, config); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// naming are the resources that name a guest within a text: "vm:100" of high
+// availability, "100-0" of a replication.
+var naming = map[string]bool{
+	"proxmoxve:index/haresource:Haresource": true, "proxmoxve:index/haresourceLegacy:HaresourceLegacy": true,
+	"proxmoxve:index/replication:Replication": true, "proxmoxve:index/replicationLegacy:ReplicationLegacy": true,
+}
+
+var namedGuest = regexp.MustCompile(`^(?:vm:|ct:)?(.+?)(?:-\d+)?$`)
+
+// checkNamed is checkReferences for a resource that names its guest so: it can
+// stop the guest, move it, and copy its disks.
+func (p *program) checkNamed(name string, body *yaml.Node, config map[string]ConfigValue) error {
+	n := member(member(body, "properties"), "resourceId")
+	typ := member(body, "type")
+	if n == nil || typ == nil || !naming[canonical(typ.Value)] {
+		return nil
+	}
+	match := namedGuest.FindStringSubmatch(configured(n, config))
+	if n.Kind == yaml.ScalarNode && match != nil && p.refersToOwn(text(match[1]), config) {
+		return nil
+	}
+	return at(n, "%q has to belong to a guest of this program. Write ${name.vmId} with the guest's name in resourceId, as in vm:${name.vmId}.", name)
 }
 
 func (p *program) refersToOwn(n *yaml.Node, config map[string]ConfigValue) bool {

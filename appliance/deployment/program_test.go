@@ -95,6 +95,10 @@ func TestProgramsThatAreRefused(t *testing.T) {
 		"the same VMID twice":        {"resources:\n  a: {type: \"proxmoxve:VmLegacy\", properties: {vmId: 100}}\n  b: {type: \"proxmoxve:VmLegacy\", properties: {vmId: 100}}\n", "Two guests"},
 		"rules for somebody else's":  {"resources:\n  r: {type: \"proxmoxve:firewall/rulesLegacy:RulesLegacy\", properties: {vmId: 100}}\n", "has to belong to a guest"},
 		"rules for a foreign output": {"resources:\n  r: {type: \"proxmoxve:firewall/rulesLegacy:RulesLegacy\", properties: {containerId: \"${x.vmId}\"}}\n", "has to belong to a guest"},
+		"availability of another":    {"resources:\n  r: {type: \"proxmoxve:Haresource\", properties: {resourceId: \"vm:100\", state: stopped}}\n", "has to belong to a guest"},
+		"availability by number":     {"resources:\n  r: {type: \"proxmoxve:HaresourceLegacy\", properties: {resourceId: 100}}\n", "has to belong to a guest"},
+		"replication of another":     {"resources:\n  r: {type: \"proxmoxve:index:Replication\", properties: {resourceId: 100-0}}\n", "has to belong to a guest"},
+		"availability from outside":  {"resources:\n  r: {type: \"proxmoxve:Haresource\", properties: {resourceId: \"vm:${x}\"}}\n", "has to belong to a guest"},
 		"not YAML":                   {"a: [", "not YAML"},
 		"a list":                     {"- a", "has to be a mapping"},
 		"alias bomb":                 {bomb(), "too large"},
@@ -180,6 +184,24 @@ func TestTemplatesCanBePinned(t *testing.T) {
 		must(t, err)
 		if len(p.guests) == 0 {
 			t.Errorf("%s makes no guest", template.Name)
+		}
+	}
+}
+
+// TestAGuestOfTheProgramIsNamedInMoreThanOneWay: what belongs to it is allowed.
+func TestAGuestOfTheProgramIsNamedInMoreThanOneWay(t *testing.T) {
+	t.Parallel()
+	for typ, named := range map[string][]string{
+		"proxmoxve:Haresource":             {"vm:${my-web.vmId}", "vm:500", "ct:500", "500", "${ha}"},
+		"proxmoxve:ReplicationLegacy":      {"${my-web.vmId}-0", "500-1"},
+		"proxmoxve:sdn/zone/simple:Simple": {"zone1"},
+	} {
+		for _, text := range named {
+			_, err := parseProgram("resources:\n  my-web: {type: \"proxmoxve:VmLegacy\", properties: {vmId: 500}}\n  r: {type: \""+typ+"\", properties: {resourceId: \""+text+"\"}}\n",
+				map[string]ConfigValue{"ha": {Value: "vm:500"}})
+			if err != nil {
+				t.Errorf("%s %s: %v", typ, text, err)
+			}
 		}
 	}
 }
