@@ -201,7 +201,7 @@ func (m *mover) examineWorkflows(ctx context.Context) {
 	case err != nil:
 		m.check("workflows", false, "The workflows of the embedded Temporal cannot be read: %v", err)
 	case len(open) > 0:
-		m.check("workflows", false, "%d workflows are under way (the first is %s %s), and workflows cannot move to another cluster. Start the appliance and let them end or cancel them, or leave temporal-address out: then they move with Temporal's databases.", len(open), open[0].Type, open[0].ID)
+		m.check("workflows", false, "%d workflows are under way (the first is %s), and workflows cannot move to another cluster. Start the appliance and let them end or cancel them, or leave temporal-address out: then they move with Temporal's databases.", len(open), open[0])
 	default:
 		m.check("workflows", true, "No workflow is under way.")
 	}

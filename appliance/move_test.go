@@ -270,7 +270,10 @@ func TestAMoveThatACommandUsedDoesNotReturn(t *testing.T) {
 // TestMoveOutExplainsWhatIsInTheWay tries servers that do not fit.
 func TestMoveOutExplainsWhatIsInTheWay(t *testing.T) {
 	t.Parallel()
-	dir := readReleases(t)[0].restoreOn(t, postgres.New, func(server *postgres.Server) { leaveWorkflow(t, server) })
+	dir := readReleases(t)[0].restoreOn(t, postgres.New, func(server *postgres.Server) {
+		leaveWorkflow(t, server)
+		query(t, server.AdminDSN(temporal.VisibilityDatabase), `delete from executions_visibility`) // as if killed before it was written
+	})
 	server, dsn := outside(t, postgres.Config{MaxConnections: 30})
 	behind := moved(t, dir)
 	report, err := behind.CheckMove(t.Context(), appliance.Outside{DatabaseURL: dsn})

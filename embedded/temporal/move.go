@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	enumsspb "go.temporal.io/server/api/enums/v1"
+	"go.temporal.io/server/common/primitives"
 )
 
 // Extensions are those of Postgres that Temporal's databases need.
@@ -17,16 +19,11 @@ var Extensions = []string{"btree_gin"}
 // Connections is how many the embedded server holds at most.
 const Connections = mainConnections + visibilityConnections
 
-// OpenWorkflow is one that has not ended.
-type OpenWorkflow struct {
-	Type string `json:"type"`
-	ID   string `json:"id"`
-}
-
-// OpenWorkflows reads from the databases of a server that does not run which workflows have
-// not ended, besides Temporal's own. A Temporal that was never started has none.
-func OpenWorkflows(ctx context.Context, dsn func(database string) string) ([]OpenWorkflow, error) {
-	conn, err := pgx.Connect(ctx, dsn(VisibilityDatabase))
+// OpenWorkflows reads from the database of a server that does not run the ids of the
+// workflows that have not ended, paused ones too, besides Temporal's own. A Temporal that
+// was never started has none. What can be searched lags behind and would miss some.
+func OpenWorkflows(ctx context.Context, dsn func(database string) string) ([]string, error) {
+	conn, err := pgx.Connect(ctx, dsn(MainDatabase))
 	if hasCode(err, "3D000") {
 		return nil, nil
 	}
@@ -34,9 +31,10 @@ func OpenWorkflows(ctx context.Context, dsn func(database string) string) ([]Ope
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	rows, _ := conn.Query(ctx, `SELECT workflow_type_name, workflow_id FROM executions_visibility
-		WHERE status = 1 AND workflow_type_name NOT LIKE 'temporal-sys-%' ORDER BY start_time`)
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[OpenWorkflow])
+	rows, _ := conn.Query(ctx, `SELECT workflow_id FROM current_executions
+		WHERE state IN ($1, $2) AND namespace_id <> $3 AND workflow_id NOT LIKE 'temporal-sys-%' ORDER BY workflow_id`,
+		int32(enumsspb.WORKFLOW_EXECUTION_STATE_CREATED), int32(enumsspb.WORKFLOW_EXECUTION_STATE_RUNNING), []byte(primitives.MustParseUUID(primitives.SystemNamespaceID)))
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // Probe tries the existing cluster that cfg names: whether it answers and lets us in. A
