@@ -1,6 +1,7 @@
 package objectstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -96,8 +97,32 @@ type session struct {
 	end func()
 }
 
+// hostKeys are the kinds of keys that servers have, one or all of them. A server shows
+// the first that is asked for, so each is asked for alone until the pinned one comes.
+var hostKeys = [][]string{
+	{ssh.KeyAlgoED25519}, {ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521}, {ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+}
+
 // connect opens a connection, which also ends with ctx.
 func (s fileServer) connect(ctx context.Context) (session, error) {
+	var refused, none error
+	for _, kind := range hostKeys {
+		c, err := s.connectTo(ctx, kind)
+		var other otherKey
+		switch {
+		case errors.As(err, &other):
+			refused = err
+		case err != nil && strings.Contains(err.Error(), "no common algorithm for host key"):
+			none = err
+		default:
+			return c, err
+		}
+	}
+	return session{}, cmp.Or(refused, none)
+}
+
+// connectTo opens a connection to a server that shows a key of a kind.
+func (s fileServer) connectTo(ctx context.Context, kind []string) (session, error) {
 	address := net.JoinHostPort(s.cfg.Host, strconv.Itoa(s.cfg.Port))
 	conn, err := s.cfg.Dial(ctx, "tcp", address)
 	if err != nil {
@@ -113,7 +138,7 @@ func (s fileServer) connect(ctx context.Context) (session, error) {
 		return fail(err)
 	}
 	link, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
-		User: s.cfg.User, Auth: []ssh.AuthMethod{s.auth}, HostKeyCallback: s.checkHost,
+		User: s.cfg.User, Auth: []ssh.AuthMethod{s.auth}, HostKeyCallback: s.checkHost, HostKeyAlgorithms: kind,
 	})
 	if err != nil {
 		return fail(s.refused(err))
@@ -161,6 +186,17 @@ func (s fileServer) fail(ctx context.Context, key string, err error) error {
 		return missing(key)
 	}
 	return fault.Wrap(fault.Unavailable, err, "The object %s on the SFTP server %s cannot be used. Check the directory's rights and its free space.", key, s.cfg.Host)
+}
+
+// absent says that there is no such object, when the directory is there: one that is not
+// mounted says nothing of what is in it.
+func (s fileServer) absent(ctx context.Context, c session, key string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.root(c); err != nil {
+			return err
+		}
+	}
+	return s.fail(ctx, key, err)
 }
 
 // root is the directory, which has to be there: one that is not mounted must
@@ -281,8 +317,8 @@ func (s fileServer) Get(ctx context.Context, key string) (io.ReadCloser, error) 
 	}
 	f, err := c.Client.Open(s.at(key))
 	if err != nil {
-		c.end()
-		return nil, s.fail(ctx, key, err)
+		defer c.end()
+		return nil, s.absent(ctx, c, key, err)
 	}
 	return download{f, c.end}, nil
 }
@@ -298,7 +334,7 @@ func (s fileServer) Stat(ctx context.Context, key string) (Info, error) {
 	defer c.end()
 	stat, err := c.Lstat(s.at(key))
 	if err != nil {
-		return Info{}, s.fail(ctx, key, err)
+		return Info{}, s.absent(ctx, c, key, err)
 	}
 	if !stat.Mode().IsRegular() {
 		return Info{}, missing(key)
@@ -356,8 +392,11 @@ func (s fileServer) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	defer c.end()
-	if err := c.Remove(s.at(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return s.fail(ctx, key, err)
+	if err := c.Remove(s.at(key)); err != nil {
+		err = s.absent(ctx, c, key, err)
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package objectstore
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/pem"
 	"io"
@@ -21,6 +23,7 @@ import (
 type sshServer struct {
 	listener net.Listener
 	key      ssh.Signer
+	second   ssh.Signer
 	client   []byte // the private key that it lets in, PEM
 	dir      string
 }
@@ -63,7 +66,14 @@ func newSSH(t *testing.T) *sshServer {
 		},
 	}
 	cfg.AddHostKey(s.key)
-	var err error
+	raw, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.second, err = ssh.NewSignerFromKey(raw); err != nil {
+		t.Fatal(err)
+	}
+	cfg.AddHostKey(s.second) // servers have several
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +139,8 @@ func TestSFTPAcceptsOnlyThePinnedKey(t *testing.T) {
 	line := string(ssh.MarshalAuthorizedKey(s.key.PublicKey()))
 	for name, change := range map[string]func(*Config){
 		"fingerprint": func(*Config) {}, "public key": func(c *Config) { c.HostKey = line },
-		"known_hosts": func(c *Config) { c.HostKey = "nas.lan " + line }, "private key": func(c *Config) { c.SecretKey = string(s.client) },
+		"another of its keys": func(c *Config) { c.HostKey = ssh.FingerprintSHA256(s.second.PublicKey()) },
+		"known_hosts":         func(c *Config) { c.HostKey = "nas.lan " + line }, "private key": func(c *Config) { c.SecretKey = string(s.client) },
 	} {
 		if err := put(change); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -173,5 +184,23 @@ func TestSFTPFollowsNoLinkForObjects(t *testing.T) {
 	if r, err := store.Get(t.Context(), "link"); !fault.Is(err, fault.NotFound) {
 		_, _ = io.Copy(io.Discard, r)
 		t.Errorf("a link is read: %v", err)
+	}
+}
+
+// TestSFTPWithoutItsDirectoryKnowsNothing: what is not mounted is neither gone nor deleted.
+func TestSFTPWithoutItsDirectoryKnowsNothing(t *testing.T) {
+	t.Parallel()
+	cfg := newSSH(t).config()
+	cfg.Path += "/unmounted"
+	store, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got := store.Get(t.Context(), "a")
+	_, stat := store.Stat(t.Context(), "a")
+	for what, err := range map[string]error{"get": got, "stat": stat, "delete": store.Delete(t.Context(), "a")} {
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
