@@ -206,7 +206,7 @@ func TestAMachineThatSomebodyElseIsMakingIsNotHalfMade(t *testing.T) {
 	number, err := b.Reserve(t.Context(), b.tenant, c.ID, stack, 0)
 	must(t, err)
 	b.sim.HangNextTask("qmcreate")
-	b.createVM(number)
+	b.beginVM(b.token(), number)
 	must(t, b.sim.CutPower("pve1"))
 	if g, half, err := b.HalfMade(t.Context(), b.tenant, c.ID, stack, number); err != nil || !half || g.Node != "pve1" {
 		t.Fatalf("ours: %+v, %v, %v", g, half, err)
@@ -214,7 +214,7 @@ func TestAMachineThatSomebodyElseIsMakingIsNotHalfMade(t *testing.T) {
 	time.Sleep(time.Second) // tasks tell seconds
 	must(t, b.sim.DeleteGuest(number))
 	b.sim.HangNextTask("qmcreate")
-	b.createVMAs("carl@pve!hand="+secret, number)
+	b.beginVM("carl@pve!hand="+secret, number)
 	if g, half, err := b.HalfMade(t.Context(), b.tenant, c.ID, stack, number); err != nil || half {
 		t.Errorf("somebody else's: %+v, %v, %v", g, half, err)
 	}

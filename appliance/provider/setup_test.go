@@ -221,21 +221,27 @@ func must(t *testing.T, err error) {
 // provider does, and waits until it is there.
 func (b *bench) createVM(number int) {
 	b.t.Helper()
-	b.createVMAs("nimbus@pve!nimbus="+b.secret, number)
+	b.createVMAs(b.token(), number)
 }
+
+// token is that of the connection.
+func (b *bench) token() string { return "nimbus@pve!nimbus=" + b.secret }
 
 // createVMAs is createVM with another token.
 func (b *bench) createVMAs(token string, number int) {
 	b.t.Helper()
-	form := url.Values{"vmid": {strconv.Itoa(number)}, "name": {"made"}}
-	b.call(token, http.MethodPost, "/nodes/pve1/qemu", form)
-	for range 500 {
-		if b.sim.GuestConfig(number) != nil {
-			return
+	b.beginVM(token, number)
+	for end := time.Now().Add(20 * time.Second); b.sim.GuestConfig(number)["lock"] != ""; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("machine %d was not made", number)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
-	b.t.Fatalf("machine %d was not made", number)
+}
+
+// beginVM begins to make a machine, which is there and locked until that is done.
+func (b *bench) beginVM(token string, number int) {
+	b.t.Helper()
+	b.call(token, http.MethodPost, "/nodes/pve1/qemu", url.Values{"vmid": {strconv.Itoa(number)}, "name": {"made"}})
 }
 
 // call asks the cluster for something with a token.
