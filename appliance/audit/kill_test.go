@@ -126,7 +126,7 @@ func killedWhileRecording(t *testing.T, dir string, enough int, acknowledged map
 		t.Fatal(err)
 	}
 	kill := sync.OnceFunc(func() { _ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
-	stuck := time.AfterFunc(time.Minute, kill)
+	stuck := time.AfterFunc(time.Minute, func() { _ = command.Process.Signal(syscall.SIGQUIT) }) // it says where
 	defer stuck.Stop()
 	reader, got := bufio.NewReader(out), 0
 	for {
@@ -139,6 +139,7 @@ func killedWhileRecording(t *testing.T, dir string, enough int, acknowledged map
 			kill()
 		}
 	}
+	kill()
 	_ = command.Wait()
 	if got < enough {
 		t.Fatalf("the recorder ended by itself after %d records", got)
