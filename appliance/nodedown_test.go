@@ -20,7 +20,9 @@ func TestNodeGoesDownWhileAMachineIsMade(t *testing.T) {
 	within(t, "the machine is being made", func() bool { return len(sim.Guests()) == 1 })
 	must(t, sim.CutPower("pve1"))
 	s.wait(d.ID, "failed")
-	var failed struct{ Leftovers []struct{ Name, Detail string } }
+	var failed struct {
+		Leftovers []struct{ Name, Detail string }
+	}
 	s.deployer.Do(http.MethodGet, "/v1/deployments/"+d.ID, nil, http.StatusOK, &failed)
 	const commands = "As root on pve1 run `qm unlock 100` and `qm destroy 100`"
 	if len(failed.Leftovers) != 1 || !strings.Contains(failed.Leftovers[0].Detail, commands) {

@@ -19,11 +19,14 @@ const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 let passed = 0;
 const complaints = [];
 
+/** What a browser says of answers that refuse, a socket's handshake among them, as that of a session that just changed. */
+const refusal = /^Failed to load resource|^WebSocket connection to .* failed: Error during WebSocket handshake: Unexpected response code/;
+
 /** Notes what the page's own scripts complain about; answers that refuse are not their fault. */
 function listen(page) {
   page.on('pageerror', (error) => complaints.push(`${page.url()}: ${error}`));
   page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(`${page.url()}: ${message.text()}`);
+    if (message.type() === 'error' && !refusal.test(message.text())) complaints.push(`${page.url()}: ${message.text()}`);
   });
 }
 
