@@ -1,6 +1,7 @@
 package appliance_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,6 +50,33 @@ func TestRobustness27ThroughTheDoor(t *testing.T) {
 	if via := s.holder(admin, nora); via != "" {
 		t.Errorf("afterwards Nora may read stacks by %q", via)
 	}
+}
+
+// TestWhoMadeATokenDoesNotApproveWhatItAskedFor has a program ask for a deployment,
+// and who made its token approve it, who may approve everything else.
+func TestWhoMadeATokenDoesNotApproveWhatItAskedFor(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	s.createStack("1024")
+	admin := s.SignIn(t, "ada@example.com", s.Tenant)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/deployments", strings.NewReader(`{"stack_id": "`+s.stack+`", "operation": "up", "refresh": false}`))
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+s.programToken(admin, "deployment:*:*"))
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := insecure(time.Minute).Do(r)
+	must(t, err)
+	defer answer.Body.Close()
+	var d deploymentRow
+	must(t, json.NewDecoder(answer.Body).Decode(&d))
+	if answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("the program is answered with %d", answer.StatusCode)
+	}
+	d = s.wait(d.ID, "awaiting_approval")
+	status, said := admin.Try(http.MethodPost, "/v1/deployments/"+d.ID+"/approve", map[string]any{"digest": d.Plan.Digest})
+	if status != http.StatusForbidden || !strings.Contains(string(said), "You asked for this yourself") {
+		t.Errorf("who made the token approves: %d %s", status, said)
+	}
+	s.approve(d)
 }
 
 // member makes a person without roles and signs them in.

@@ -53,6 +53,9 @@ type Actor struct {
 	Scopes    []string `json:"scopes,omitempty"`
 	Address   string   `json:"address,omitempty"`
 	RequestID string   `json:"request_id,omitempty"`
+	// Maker is the person who made the API token by which a service account acts:
+	// who holds it may be them.
+	Maker id.ID `json:"maker,omitzero"`
 	// BreakGlass is the emergency session that raises the actor's rights, if any.
 	BreakGlass id.ID `json:"break_glass,omitzero"`
 	// TraceID is the W3C trace id that the caller sent.
@@ -62,6 +65,15 @@ type Actor struct {
 	// Agent is what acts in this actor's name, with this actor's rights. It
 	// travels only: records have it as their actor; see Recorded.
 	Agent Agent `json:"agent,omitzero"`
+}
+
+// Person is who stands behind the actor: itself, or whoever made the token of a
+// service account; zero for parts of the appliance.
+func (a Actor) Person() id.ID {
+	if a.Kind == User {
+		return a.ID
+	}
+	return a.Maker
 }
 
 type key struct{}

@@ -121,10 +121,7 @@ func (s *Service) build(a actor.Actor, ask Ask) Request {
 	r := Request{
 		ID: id.New(), SubjectKind: ask.SubjectKind, SubjectID: ask.SubjectID, SubjectName: ask.SubjectName,
 		Digest: ask.Digest, Policy: ParsePolicy(string(ask.Policy)), Permission: ask.Permission, Needed: ask.Needed,
-		Status: Pending, RequesterName: a.Name, CreatedAt: now, ExpiresAt: now.Add(ask.Lifetime),
-	}
-	if a.Kind == actor.User {
-		r.RequestedBy = a.ID
+		Status: Pending, RequestedBy: a.Person(), RequesterName: a.Name, CreatedAt: now, ExpiresAt: now.Add(ask.Lifetime),
 	}
 	return r
 }

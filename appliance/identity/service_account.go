@@ -236,7 +236,7 @@ func (s *Service) CreateServiceAccountToken(ctx context.Context, account id.ID, 
 	secret, t := n.make()
 	err = s.DB.Tenant(ctx, a.TenantID, func(ctx context.Context) error {
 		err := s.DB.Core(ctx, func(ctx context.Context) error {
-			return s.store.addToken(ctx, id.ID{}, account, a.TenantID, t, hashToken(secret))
+			return s.store.addToken(ctx, id.ID{}, account, a.Person(), a.TenantID, t, hashToken(secret))
 		})
 		if err != nil {
 			return err

@@ -71,12 +71,12 @@ func (store) liveToken(ctx context.Context, hash []byte, write bool) (actor.Acto
 	err := db.Tx(ctx).QueryRow(ctx, `with live as (
 			select k.id, k.tenant_id, k.scopes, k.last_used_at,
 				case when k.user_id is null then $2 else $3 end as kind,
-				coalesce(k.user_id, k.service_account_id) as owner, coalesce(a.name, sa.name) as name, k.name as token
+				coalesce(k.user_id, k.service_account_id) as owner, coalesce(a.name, sa.name) as name, k.name as token, k.made_by
 			`+openToken+`and k.token_hash = $1),
 		used as (update api_token set last_used_at = now() from live
 			where $4 and api_token.id = live.id and (live.last_used_at is null or live.last_used_at < now() - interval '1 minute'))
-		select id, tenant_id, scopes, kind, owner, name, token from live`, hash, string(actor.ServiceAccount), string(actor.User), write).
-		Scan(&a.Session, &a.TenantID, &a.Scopes, &a.Kind, &a.ID, &a.Name, &token)
+		select id, tenant_id, scopes, kind, owner, name, token, made_by from live`, hash, string(actor.ServiceAccount), string(actor.User), write).
+		Scan(&a.Session, &a.TenantID, &a.Scopes, &a.Kind, &a.ID, &a.Name, &token, &a.Maker)
 	if err == nil && a.Kind == actor.User {
 		a.Agent = actor.Agent{Kind: actor.APIToken, ID: a.Session, Name: token}
 	}

@@ -9,10 +9,11 @@ import (
 	"nimbus/appliance/id"
 )
 
-// addToken stores a token of a person or of a service account; the other is zero.
-func (store) addToken(ctx context.Context, user, service, tenant id.ID, t Token, hash []byte) error {
-	_, err := db.Tx(ctx).Exec(ctx, `insert into api_token (id, token_hash, user_id, service_account_id, tenant_id, name, expires_at, scopes)
-		values ($1, $2, $3, $4, $5, $6, $7, $8)`, t.ID, hash, user, service, tenant, t.Name, t.ExpiresAt, t.Scopes)
+// addToken stores a token of a person, or of a service account with who made it;
+// the others are zero.
+func (store) addToken(ctx context.Context, user, service, maker, tenant id.ID, t Token, hash []byte) error {
+	_, err := db.Tx(ctx).Exec(ctx, `insert into api_token (id, token_hash, user_id, service_account_id, made_by, tenant_id, name, expires_at, scopes)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, t.ID, hash, user, service, maker, tenant, t.Name, t.ExpiresAt, t.Scopes)
 	return err
 }
 

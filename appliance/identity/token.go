@@ -83,7 +83,7 @@ func (s *Service) CreateToken(ctx context.Context, n NewToken) (string, Token, e
 	}
 	secret, t := n.make()
 	err = s.DB.Core(ctx, func(ctx context.Context) error {
-		if err := s.store.addToken(ctx, a.ID, id.ID{}, a.TenantID, t, hashToken(secret)); err != nil {
+		if err := s.store.addToken(ctx, a.ID, id.ID{}, id.ID{}, a.TenantID, t, hashToken(secret)); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, tokenEntry("identity.api-token.created", t, map[string]any{"expires_at": t.ExpiresAt, "scopes": t.Scopes}))

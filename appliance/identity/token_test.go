@@ -103,7 +103,7 @@ func TestServiceAccounts(t *testing.T) {
 	b.must(err)
 	a, err := b.AuthenticateToken(t.Context(), secret)
 	b.must(err)
-	if a.Kind != actor.ServiceAccount || a.ID != sa.ID || a.Name != "terraform" || a.TenantID != b.tenant {
+	if a.Kind != actor.ServiceAccount || a.ID != sa.ID || a.Name != "terraform" || a.TenantID != b.tenant || a.Maker != b.ann.ID {
 		t.Errorf("%+v", a)
 	}
 	_, err = b.Groups(b.as(a), identity.Filter{})
