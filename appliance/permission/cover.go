@@ -239,13 +239,9 @@ func (s *Service) Releases(ctx context.Context, holder Subject) error {
 	if err != nil || a.Kind.Trusted() {
 		return err
 	}
-	theirs, err := s.of(ctx, a.TenantID, holder)
+	denied, err := s.heldBy(ctx, a.TenantID, holder)
 	if err != nil {
 		return err
-	}
-	denied := make([]Source, len(theirs.all))
-	for i := range theirs.all {
-		denied[i] = theirs.all[i].Source
 	}
 	if err := s.within(ctx, nil, denied); err != nil {
 		return fault.Wrap(fault.KindOf(err), err, "You cannot do this because it would give back what is denied, and you may not do that yourself. Ask somebody who may do more.")
@@ -291,13 +287,24 @@ func (s *Service) promised(ctx context.Context, tenant id.ID, roles []id.ID, gro
 		all = append(all, gives...)
 	}
 	for _, group := range groups {
-		rights, err := s.of(ctx, tenant, group)
+		holds, err := s.heldBy(ctx, tenant, group)
 		if err != nil {
 			return nil, err
 		}
-		for i := range rights.all {
-			all = append(all, rights.all[i].Source)
-		}
+		all = append(all, holds...)
+	}
+	return all, nil
+}
+
+// heldBy is all that a subject was given and denied.
+func (s *Service) heldBy(ctx context.Context, tenant id.ID, holder Subject) ([]Source, error) {
+	rights, err := s.of(ctx, tenant, holder)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Source, len(rights.all))
+	for i := range rights.all {
+		all[i] = rights.all[i].Source
 	}
 	return all, nil
 }
@@ -310,18 +317,18 @@ func (s *Service) Covers(ctx context.Context, holder Subject) error {
 	if err != nil || a.Kind.Trusted() {
 		return err
 	}
-	theirs, err := s.of(ctx, a.TenantID, holder)
+	gifts, err := s.heldBy(ctx, a.TenantID, holder)
 	if err != nil {
 		return err
 	}
-	gifts := make([]Source, len(theirs.all))
-	for i := range theirs.all {
-		gifts[i] = theirs.all[i].Source
-	}
 	if err := s.within(ctx, gifts, nil); err != nil {
-		return fault.Wrap(fault.KindOf(err), err, "You cannot do this because it would reach further than your own rights. Ask somebody who may do more.")
+		return tooFar(err)
 	}
 	return nil
+}
+
+func tooFar(err error) error {
+	return fault.Wrap(fault.KindOf(err), err, "You cannot do this because it would reach further than your own rights. Ask somebody who may do more.")
 }
 
 // CoversEverybody is Covers for all to whom anything was given in the actor's
@@ -346,7 +353,7 @@ func (s *Service) CoversEverybody(ctx context.Context) error {
 		return err
 	}
 	if err := s.within(ctx, gifts, nil); err != nil {
-		return fault.Wrap(fault.KindOf(err), err, "You cannot do this because it would reach further than your own rights. Ask somebody who may do more.")
+		return tooFar(err)
 	}
 	return nil
 }
